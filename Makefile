@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: MIT
+#
+# gmprt: `make help` says what there is to make.
+#
+# Everything made lands under $(O). Sources are found by wildcard: a new file
+# in libgmp/<layer>/, examples/ or tests/<kind>/ needs no line here. Each
+# object depends on $(O)/flags, which holds the compiler and its flags, so
+# that another CC=, LTO= or CFLAGS= rebuilds what it must and nothing else.
+# Variants (sanitizers, aarch64, LTO) are this same file run with another O=.
+
+VERSION := 0.1.0
+SONAME  := libgmprt.so.0
+
+O      ?= build
+V      ?= 0
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCDIR ?= $(PREFIX)/include
+WERROR ?= $(if $(CI),1,0)
+LTO    ?= 0
+OPT    ?= -O2
+SAN    ?=
+T      ?= *
+
+MAKEFLAGS += -r --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+ifneq ($(filter default undefined,$(origin CC)),)
+CC := $(CROSS_COMPILE)$(if $(CROSS_COMPILE),gcc,cc)
+endif
+ifneq ($(filter default undefined,$(origin CXX)),)
+CXX := $(CROSS_COMPILE)g++
+endif
+OBJCOPY ?= $(CROSS_COMPILE)objcopy
+
+# ---------------------------------------------------------------- the tools
+
+# One look at the compiler for each run of make. Without a compiler (before
+# `make deps`) the answers are empty, and only building needs them.
+CC_MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+CC_VERSION := $(shell $(CC) --version 2>/dev/null | head -n 1)
+CC_IS_CLANG := $(findstring clang,$(CC_VERSION))
+ARCH := $(firstword $(subst -, ,$(or $(CC_MACHINE),$(shell uname -m))))
+
+ifeq ($(LTO)$(CC_IS_CLANG),1clang)
+AR := $(shell $(CC) -print-prog-name=llvm-ar)
+else
+AR := $(CROSS_COMPILE)ar
+endif
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+endif
+
+# ---------------------------------------------------------------- flags
+
+LAYERS := base core sched sync api
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+ifeq ($(WERROR),1)
+WARN += -Werror
+endif
+
+# The stack switch knows nothing of shadow stacks: -fcf-protection=none keeps
+# the mark "I am compatible" off our objects, so that the loader switches them
+# off for the whole process.
+CODEGEN := -fvisibility=hidden -ftls-model=initial-exec -fPIC -fno-semantic-interposition
+ifeq ($(ARCH),x86_64)
+CODEGEN += -fcf-protection=none
+endif
+ifeq ($(ARCH),aarch64)
+CODEGEN += -mbranch-protection=none
+endif
+
+ifeq ($(LTO),1)
+CODEGEN += -flto$(if $(CC_IS_CLANG),,=auto -ffat-lto-objects)
+LTO_LD := $(if $(CC_IS_CLANG),-fuse-ld=lld)
+LTO_RELOC := -flto $(if $(CC_IS_CLANG),-fuse-ld=lld,-flinker-output=nolto-rel)
+endif
+ifneq ($(SAN),)
+CODEGEN += -fsanitize=$(SAN) -fno-omit-frame-pointer -DRT_DEBUG
+ifneq ($(findstring undefined,$(SAN)),)
+CODEGEN += -fno-sanitize-recover=undefined
+endif
+endif
+
+STD := -std=gnu11 $(OPT) -g $(WARN) -pthread
+LIB_CPPFLAGS := -D_GNU_SOURCE= -DGMPRT_VERSION='"$(VERSION)"' -Ilibgmp -Ilibgmp/include
+
+# Headers of other packages that our sources include, and what they link.
+DEP_HEADERS := $(sort $(shell grep -hoE '<(urcu|elfutils)[^>]*>' $(wildcard libgmp/*/*.[ch]) /dev/null))
+DEP_LIBS := $(if $(findstring <urcu,$(DEP_HEADERS)),-lurcu-bp) \
+	$(if $(findstring rculfhash,$(DEP_HEADERS)),-lurcu-cds)
+LIBS := -pthread $(strip $(DEP_LIBS)) -ldl
+LINK := $(CODEGEN) $(OPT) -g $(LTO_LD) $(LDFLAGS)
+
+# A cross build finds liburcu here; see tools/build/cross-sysroot.
+ifneq ($(SYSROOT_OVERLAY),)
+LIB_CPPFLAGS += -isystem $(SYSROOT_OVERLAY)/usr/include/$(ARCH)-linux-gnu -isystem $(SYSROOT_OVERLAY)/usr/include
+LINK += -L$(SYSROOT_OVERLAY)/usr/lib/$(ARCH)-linux-gnu
+LINK += -Wl,-rpath-link,$(SYSROOT_OVERLAY)/usr/lib/$(ARCH)-linux-gnu
+endif
+
+# ---------------------------------------------------------------- files
+
+other_arch = $(filter-out %_$(ARCH).$(1),$(foreach a,x86_64 aarch64,$(filter %_$(a).$(1),$(2))))
+layer_c := $(foreach l,$(LAYERS),$(wildcard libgmp/$(l)/*.c))
+SRC_C := $(filter-out $(call other_arch,c,$(layer_c)),$(layer_c))
+SRC_S := $(foreach l,$(LAYERS),$(wildcard libgmp/$(l)/*_$(ARCH).S))
+OBJS := $(SRC_C:libgmp/%.c=$(O)/obj/%.o) $(SRC_S:libgmp/%.S=$(O)/obj/%.o)
+
+SO := $(O)/$(SONAME)
+A  := $(O)/libgmprt.a
+INTERNAL := $(O)/libgmprt-internal.a
+
+# An example is examples/NAME.c, or all of examples/NAME/*.c.
+EXAMPLE_NAMES := $(sort $(patsubst examples/%.c,%,$(wildcard examples/*.c)) \
+	$(patsubst examples/%/,%,$(dir $(wildcard examples/*/*.c))))
+# Packages an example needs of its own; without them it is left out, aloud.
+NEEDS_dirsum := libcrypto
+needs_met = $(if $(NEEDS_$(1)),$(shell pkg-config --exists $(NEEDS_$(1)) 2>/dev/null && echo yes),yes)
+EXAMPLES := $(foreach e,$(EXAMPLE_NAMES),$(if $(call needs_met,$(e)),$(O)/examples/$(e)))
+EXAMPLES_LEFT_OUT := $(filter-out $(EXAMPLES:$(O)/examples/%=%),$(EXAMPLE_NAMES))
+TEST_LIB_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard tests/lib/*.c))
+TEST_LIB := $(if $(TEST_LIB_OBJS),$(O)/tests/libtest.a)
+UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/$(T).c))
+API  := $(patsubst %.c,$(O)/%,$(wildcard tests/api/$(T).c))
+SCRIPTS := $(foreach k,unit api install model demo,$(wildcard tests/$(k)/$(T).sh))
+# Too long for `make check`; `make test` runs them.
+SLOW := $(filter tests/demo/many.sh,$(SCRIPTS))
+STRESS := $(patsubst %.c,$(O)/%,$(wildcard tests/stress/$(T).c))
+
+# kselftest_harness.h: see tools/build/kselftest.
+CACHE := $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache),$(abspath $(O))/cache)/gmprt
+KSELFTEST ?= $(CACHE)/kselftest
+HARNESS := $(KSELFTEST)/kselftest_harness.h
+
+define newline
+
+
+endef
+
+# ---------------------------------------------------------------- building
+
+.PHONY: all lib examples tests stress-tests
+all: lib examples $(if $(wildcard $(HARNESS)),tests)
+lib: $(SO) $(O)/libgmprt.so $(A)
+examples: $(EXAMPLES)
+	$(foreach e,$(EXAMPLES_LEFT_OUT),@echo "gmprt: examples/$(e) is left out: pkg-config finds no $(NEEDS_$(e)) (make deps)"$(newline))
+tests: $(UNIT) $(API)
+stress-tests: $(STRESS)
+
+# Rewritten only when what it says has changed.
+define FLAGS_TEXT
+$(CC) [$(CC_VERSION)] $(STD) $(CODEGEN) $(CFLAGS) $(LIB_CPPFLAGS) $(CPPFLAGS)
+$(LINK) $(LIBS) $(KSELFTEST)
+endef
+export FLAGS_TEXT
+
+$(O)/flags: FORCE
+	@mkdir -p $(@D); printf '%s\n' "$$FLAGS_TEXT" | cmp -s - $@ || { \
+		if [ -z '$(CC_VERSION)' ]; then \
+			echo "gmprt: no compiler '$(CC)': run 'make deps', or give CC=" >&2; exit 1; fi; \
+		printf '%s\n' "$$FLAGS_TEXT" > $@; }
+
+# The list of objects, so that removing a source file relinks too.
+$(O)/objects: FORCE
+	@mkdir -p $(@D); printf '%s\n' '$(OBJS)' | cmp -s - $@ || printf '%s\n' '$(OBJS)' > $@
+
+.PHONY: FORCE
+
+compile = $(CC) $(STD) $(CODEGEN) -MMD -MP -MF $(@:.o=.d) $(1) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(O)/obj/%.o: libgmp/%.c $(O)/flags | $(O)/headers
+	$(call say,CC,$*.o)
+	@mkdir -p $(@D)
+	$(Q)$(call compile,$(LIB_CPPFLAGS))
+
+$(O)/obj/%.o: libgmp/%.S $(O)/flags
+	$(call say,AS,$*.o)
+	@mkdir -p $(@D)
+	$(Q)$(call compile,$(LIB_CPPFLAGS))
+
+# A missing header is the commonest failure of a first build.
+$(O)/headers: $(O)/flags
+	@for h in $(DEP_HEADERS:%='%'); do \
+		echo "#include $$h" | $(CC) $(LIB_CPPFLAGS) $(CPPFLAGS) -E -xc - >/dev/null 2>&1 || { \
+			echo "gmprt: no header $$h: run 'make deps' (Debian: liburcu-dev, libdw-dev)" >&2; \
+			exit 1; }; \
+	done
+	@touch $@
+
+$(SO): $(OBJS) $(O)/objects libgmp/gmprt.map
+	$(call say,LD,$(@F))
+	$(Q)$(CC) -shared $(LINK) -Wl,-soname,$(SONAME) -Wl,--version-script=libgmp/gmprt.map \
+		-Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),,-Wl,-z,defs) -o $@ $(OBJS) $(LIBS)
+
+$(O)/libgmprt.so: $(SO)
+	@ln -sf $(SONAME) $@
+
+# One object, its hidden symbols made local: a user's own function called
+# like one of ours can then not take its place.
+$(O)/gmprt.o: $(OBJS) $(O)/objects
+	$(call say,LD -r,$(@F))
+	$(Q)$(CC) -r -nostdlib $(filter-out -fsanitize=%,$(CODEGEN)) $(OPT) $(LTO_RELOC) -o $@.tmp $(OBJS)
+	$(Q)$(OBJCOPY) --localize-hidden $@.tmp $@
+	@rm -f $@.tmp
+
+$(A): $(O)/gmprt.o
+	$(call say,AR,$(@F))
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $<
+
+$(INTERNAL): $(OBJS) $(O)/objects
+	$(call say,AR,$(@F))
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $(OBJS)
+
+# Examples see what a user sees: the public header and the static library.
+EX := $(O)/obj/examples
+$(EX)/%.o: examples/%.c $(O)/flags
+	$(call say,CC,examples/$*.o)
+	@mkdir -p $(@D)
+	$(Q)$(call compile,-D_GNU_SOURCE= -Ilibgmp/include $(foreach p,$(NEEDS_$(firstword $(subst /, ,$*))),$$(pkg-config --cflags $(p))))
+
+define example
+$(O)/examples/$(1): $(patsubst examples/%.c,$(EX)/%.o,$(wildcard examples/$(1).c examples/$(1)/*.c)) $(A)
+	$$(call say,LD,examples/$(1))
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LINK) -o $$@ $$^ $(foreach p,$(NEEDS_$(1)),$$$$(pkg-config --libs $(p))) $$(LIBS)
+endef
+$(foreach e,$(EXAMPLE_NAMES),$(eval $(call example,$(e))))
+
+# Tests. The harness is a system header here: its warnings aren't ours, and its
+# macros give each test global functions with parameters that few use.
+TEST_CPPFLAGS = -Wno-unused-parameter -Wno-missing-prototypes -D_GNU_SOURCE= -Itests -isystem $(KSELFTEST)
+
+$(HARNESS):
+	@tools/build/kselftest $(KSELFTEST)
+
+$(O)/tests/lib/%.o $(O)/tests/api/%.o $(O)/tests/stress/%.o: TEST_INC = -Ilibgmp/include
+$(O)/tests/unit/%.o: TEST_INC = $(LIB_CPPFLAGS)
+
+$(O)/tests/%.o: tests/%.c $(O)/flags | $(HARNESS)
+	$(call say,CC,tests/$*.o)
+	@mkdir -p $(@D)
+	$(Q)$(call compile,$(TEST_CPPFLAGS) $(TEST_INC))
+
+$(TEST_LIB): $(TEST_LIB_OBJS)
+	$(call say,AR,tests/libtest.a)
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $^
+
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(TEST_LIB) $(INTERNAL)
+	$(call say,LD,tests/unit/$*)
+	$(Q)$(CC) $(LINK) $(TEST_LINK) -o $@ $^ $(LIBS)
+
+# API tests use the shared library as a user does; with LTO the objects, so that
+# the optimizer sees across the border too.
+API_LIB := $(if $(filter 1,$(LTO)),$(INTERNAL),$(SO))
+$(O)/tests/api/%: $(O)/tests/api/%.o $(TEST_LIB) $(API_LIB)
+	$(call say,LD,tests/api/$*)
+	$(Q)$(CC) $(LINK) $(TEST_LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $(filter %.o,$^) $(TEST_LIB) $(API_LIB) $(LIBS)
+
+$(O)/tests/stress/%: $(O)/tests/stress/%.o $(TEST_LIB) $(SO)
+	$(call say,LD,tests/stress/$*)
+	$(Q)$(CC) $(LINK) $(TEST_LINK) -Wl,-rpath,'$$ORIGIN/../..' -o $@ $(filter %.o,$^) $(TEST_LIB) $(SO) $(LIBS)
+
+# In an ASan build a test process that ends well must have leaked nothing. The
+# harness leaves by _exit(), which LeakSanitizer does not see.
+ifneq ($(findstring address,$(SAN)),)
+LEAK_EXIT := $(O)/obj/leak-exit.o
+TEST_LINK := -Wl,--wrap=_exit
+$(UNIT) $(API) $(STRESS): $(LEAK_EXIT)
+$(LEAK_EXIT): tools/build/leak-exit.c $(O)/flags
+	$(call say,CC,leak-exit.o)
+	$(Q)$(call compile,)
+endif
+
+# ---------------------------------------------------------------- testing
+
+RUN := tools/build/run-tests -d $(O)/log
+export CC CXX V
+export O_ABS := $(abspath $(O))
+export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS ?= print_stacktrace=1
+export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
+
+.PHONY: check check-slow check-asan check-tsan check-aarch64 check-variant run-check run-programs \
+	stress bench lint fmt test demo harness
+
+# Without the harness (no network, no apt) the scripts still run, and the
+# programs that could not be built are counted as one skip.
+check: lib examples
+	@tools/build/kselftest $(KSELFTEST) || :
+	@$(MAKE) run-check
+
+run-check: $(if $(wildcard $(HARNESS)),$(UNIT) $(API))
+	@$(RUN) $(if $(wildcard $(HARNESS)),$(sort $(UNIT)) $(sort $(API)),\
+		-S 'tests/unit and tests/api: no kselftest_harness.h in $(KSELFTEST), its reason stands above') \
+		$(filter-out $(SLOW),$(SCRIPTS))
+
+check-slow: lib examples
+	@$(RUN) -l slow -t 600 $(or $(SLOW),-S 'no slow test is called $(T)')
+
+run-programs: $(UNIT) $(API)
+	@$(if $(UNIT)$(API),,echo "gmprt: no test is called '$(T)'" >&2; exit 1;) \
+		$(RUN) -l '$(LABEL)' -t 300 -w '$(WRAPPER)' $(sort $(UNIT)) $(sort $(API))
+
+check-asan: $(HARNESS)
+	@$(MAKE) O=$(O)/asan SAN=address,undefined LABEL=asan run-programs
+
+# gcc 12's ThreadSanitizer does not start where more than 28 bits of an address
+# are random, unless that is switched off for it.
+TSAN_WRAPPER = $(shell [ "$$(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 0)" -gt 28 ] && \
+	setarch -R true 2>/dev/null && echo setarch -R)
+check-tsan: $(HARNESS)
+	@$(MAKE) O=$(O)/tsan SAN=thread LABEL=tsan WRAPPER='$(TSAN_WRAPPER)' run-programs
+
+# Cross-compiled, run by qemu's user mode emulation.
+SYSROOT_ARM64 := $(CACHE)/sysroot-arm64
+QEMU := $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static)
+check-aarch64: $(HARNESS)
+	@[ -n '$(QEMU)' ] || { echo "gmprt: no qemu-aarch64: run 'make deps' (Debian: qemu-user)" >&2; exit 1; }
+	@tools/build/cross-sysroot $(SYSROOT_ARM64) arm64
+	@$(MAKE) O=$(O)/aarch64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc SYSROOT_OVERLAY=$(SYSROOT_ARM64) \
+		LABEL=aarch64 WRAPPER='$(QEMU) -L $(SYSROOT_ARM64)' run-programs
+
+# What a compiler might do to thread-local accesses shows at -O3 and with LTO.
+VARIANT_T ?= tls*
+check-variant: $(HARNESS)
+	@$(MAKE) O=$(O)/$(VARIANT) LABEL='$(VARIANT)' T='$(VARIANT_T)' lib run-programs
+
+stress: stress-tests
+	@seed='$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))'; time='$(or $(TIME),60)'; \
+	echo "stress: SEED=$$seed TIME=$$time (seconds for each test)"; \
+	SEED=$$seed TIME=$$time $(RUN) -l "stress SEED=$$seed" -t $$((time * 20 + 300)) $(sort $(STRESS))
+
+bench: lib
+	@O='$(O)' tests/bench/run $(BENCH)
+
+lint:
+	@tools/build/lint
+
+fmt:
+	@command -v clang-format >/dev/null || { echo "gmprt: no clang-format: run 'make deps'" >&2; exit 1; }
+	clang-format -i $(or $(F),$(shell find libgmp examples tests tools -name '*.[ch]'))
+
+demo:
+	@tools/build/deps build
+	@$(MAKE) $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS))),,-j$(shell nproc)) lib examples
+	@echo '  RUN     $(O)/examples/dirsum $(or $(DIR),/usr/share/doc)'
+	@$(O)/examples/dirsum $(or $(DIR),/usr/share/doc) >$(O)/dirsum.out; rc=$$?; \
+	tail -n 3 $(O)/dirsum.out; \
+	echo "($$(wc -l <$(O)/dirsum.out) lines like these in $(O)/dirsum.out)"; exit $$rc
+
+harness: $(HARNESS)
+
+test:
+	@MAKE='$(MAKE)' tools/build/test-all $(O)
+
+# ---------------------------------------------------------------- installing
+
+.PHONY: install uninstall deps clean help
+
+$(O)/gmprt.pc: libgmp/gmprt.pc.in Makefile FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCDIR@|$(INCDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' $< >$@.tmp
+	@cmp -s $@.tmp $@ && rm $@.tmp || mv $@.tmp $@
+
+HEADERS := $(patsubst libgmp/include/%,%,$(wildcard libgmp/include/*.h libgmp/include/*/*.h))
+
+# A library for this machine is of no use until the loader's cache knows it.
+install: lib $(O)/gmprt.pc
+	$(Q)install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' $(patsubst %,'$(DESTDIR)$(INCDIR)/%',$(sort $(dir $(HEADERS))))
+	$(Q)install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/'
+	$(Q)ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libgmprt.so'
+	$(Q)install -m 644 $(A) '$(DESTDIR)$(LIBDIR)/'
+	$(Q)install -m 644 $(O)/gmprt.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/'
+	$(Q)$(foreach h,$(HEADERS),install -m 644 libgmp/include/$(h) '$(DESTDIR)$(INCDIR)/$(h)' &&) :
+	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
+	@echo "  INSTALL $(DESTDIR)$(LIBDIR)/$(SONAME), libgmprt.a, gmprt.pc; $(DESTDIR)$(INCDIR)/gmprt.h"
+
+uninstall:
+	$(Q)rm -f $(patsubst %,'$(DESTDIR)$(LIBDIR)/%',$(SONAME) libgmprt.so libgmprt.a pkgconfig/gmprt.pc) \
+		$(patsubst %,'$(DESTDIR)$(INCDIR)/%',$(HEADERS))
+	$(Q)rmdir '$(DESTDIR)$(INCDIR)/gmprt' 2>/dev/null || :
+	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
+
+deps:
+	@tools/build/deps test
+
+# Only what a build of ours wrote is removed, whatever O= says.
+clean:
+	$(Q)[ ! -e '$(O)' ] || [ -e '$(O)/flags' ] || [ -e '$(O)/log' ] || \
+		{ echo "gmprt: '$(O)' was not made by this Makefile: not removed" >&2; exit 1; }
+	$(Q)rm -rf '$(O)'
+
+help:
+	@cat tools/build/help.txt
+
+.SECONDARY: $(addsuffix .o,$(UNIT) $(API) $(STRESS))
+
+-include $(wildcard $(O)/obj/*/*.d $(O)/obj/examples/*.d $(O)/obj/examples/*/*.d $(O)/tests/*/*.d)

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * api.h - what this layer's files know of each other
+ */
+#ifndef RT_API_API_H
+#define RT_API_API_H
+
+/* Stack overflows are reported from now on (overflow.c). Once a process. */
+void rt_overflow_install(void);
+
+#endif

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dump.c - every goroutine as text
+ *
+ * Nobody is stopped. Gs and spawn descriptors are type-stable memory that can
+ * be walked at any time (core/stack.h, core/spawn.h); Ms are an RCU list. A
+ * parked goroutine's stack is copied and unwound from the copy; if it has
+ * parked anew meanwhile, it is shown without a stack.
+ *
+ * The work is done by a thread of its own: unwinding takes 150 KiB of stack,
+ * more than a goroutine may have left. If no thread can be had, the dump comes
+ * without stacks.
+ *
+ * All text goes through one buffer and out by write(2) goroutine by
+ * goroutine, so what was found is out even if the rest fails.
+ */
+#include <gmprt.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <urcu-bp.h>
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "base/unwind.h"
+#include "sched/sched.h"
+#include "core/tls.h"
+
+enum {
+	FRAMES_MAX = 50,
+	STACK_BYTES = 1 << 20,
+};
+
+struct dump {
+	int fd;
+	struct rt_sched *s;
+	struct rt_unwind *unwind;
+	struct rt_g *self;                /* who asked for the dump, or NULL */
+	struct rt_unwind_regs self_regs;
+	uint64_t nr;
+	size_t n;
+	char buf[8192];
+};
+
+static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER; /* one dump at a time */
+
+/* ---- text --------------------------------------------------------- */
+
+static void flush(struct dump *d)
+{
+	for (size_t at = 0; at < d->n;) {
+		ssize_t w = write(d->fd, d->buf + at, d->n - at);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			break; /* nobody reads it */
+		at += (size_t)w;
+	}
+	d->n = 0;
+}
+
+static void put(void *arg, const char *text, size_t len)
+{
+	struct dump *d = arg;
+
+	if (len > sizeof(d->buf) - d->n)
+		flush(d);
+	if (len > sizeof(d->buf))
+		len = sizeof(d->buf);
+	memcpy(d->buf + d->n, text, len);
+	d->n += len;
+}
+
+static void __printf(2, 3) putf(struct dump *d, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	put(d, line, n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+}
+
+/* ---- goroutines --------------------------------------------------- */
+
+/* The M that runs g, or 0. */
+static uint32_t running_on(struct rt_sched *s, struct rt_g *g)
+{
+	struct rt_m *m;
+	uint32_t id = 0;
+
+	rcu_read_lock();
+	cds_list_for_each_entry_rcu(m, &s->all_ms, all)
+		if (load_rlx(&m->curg) == g)
+			id = m->id;
+	rcu_read_unlock();
+	return id;
+}
+
+static void put_head(struct dump *d, uint64_t id, const char *name, const char *state, int64_t since)
+{
+	int64_t secs = since ? (rt_now_ns() - since) / RT_NS_PER_SEC : 0;
+
+	d->nr++;
+	putf(d, "goroutine %llu", (unsigned long long)id);
+	if (name)
+		putf(d, " \"%.31s\"", name);
+	if (secs >= 60)
+		putf(d, " [%s, %lld minutes]:\n", state, (long long)(secs / 60));
+	else if (secs > 0)
+		putf(d, " [%s, %lld seconds]:\n", state, (long long)secs);
+	else
+		putf(d, " [%s]:\n", state);
+}
+
+struct parked {
+	struct rt_g *g;
+	uint64_t id;
+	uint32_t nr_parks;
+	uint8_t reason;
+};
+
+/* Has g stayed where it was when `arg` was taken? */
+static bool still_parked(void *arg)
+{
+	struct parked *k = arg;
+
+	smp_mb(); /* the copy before, the words after */
+	return load_rlx(&k->g->id) == k->id && load_rlx(&k->g->nr_parks) == k->nr_parks &&
+	       load_rlx(&k->g->reason) == k->reason;
+}
+
+static void put_stack(struct dump *d, struct rt_g *g, struct parked *k,
+		      const struct rt_unwind_regs *regs)
+{
+	struct rt_unwind_sink sink = { put, d, FRAMES_MAX };
+
+	if (!d->unwind)
+		return;
+	(void)g;
+	if (rt_unwind_stack(d->unwind, regs, k ? still_parked : NULL, k, &sink) < 0)
+		putf(d, "\t(it moved meanwhile)\n");
+}
+
+static void put_g(struct rt_g *g, void *arg)
+{
+	struct dump *d = arg;
+	struct parked k = { g, load_acq(&g->id), load_rlx(&g->nr_parks), load_rlx(&g->reason) };
+	struct rt_unwind_regs regs = { 0 };
+	uint32_t m = g == d->self ? 0 : running_on(d->s, g);
+	char state[64];
+
+	if (k.id == 0)
+		return;
+	if (g == d->self) {
+		put_head(d, k.id, g->name, "running", 0);
+		put_stack(d, g, NULL, &d->self_regs);
+	} else if (m) {
+		bool blocked = load_rlx(&g->flags) & RT_G_BLOCKING;
+
+		snprintf(state, sizeof(state), "%s on M%u", blocked ? "blocking call" : "running",
+			 m);
+		put_head(d, k.id, g->name, state, 0);
+		putf(d, "\t(its stack is in use)\n");
+	} else {
+		put_head(d, k.id, g->name, rt_reason_name(k.reason),
+			 k.reason ? load_rlx(&g->since_ns) : 0);
+		regs.pc = (uintptr_t)load_rlx(&g->ctx.pc);
+		regs.sp = (uintptr_t)load_rlx(&g->ctx.sp);
+		regs.fp = (uintptr_t)load_rlx(&g->ctx.fp);
+		regs.stack_hi = (uintptr_t)g;
+		put_stack(d, g, &k, &regs);
+	}
+	putf(d, "\n");
+	flush(d);
+}
+
+static void put_spawn(struct rt_spawn *sp, void *arg)
+{
+	struct dump *d = arg;
+	uint64_t id = load_acq(&sp->id);
+
+	if (!id)
+		return;
+	put_head(d, id, NULL, "runnable, not begun", 0);
+	putf(d, "\n");
+}
+
+static void put_all(struct dump *d)
+{
+	rt_stacks_each(&d->s->stacks, put_g, d);
+	rt_spawn_each(&d->s->spawns, put_spawn, d);
+	if (d->unwind && rt_unwind_note(d->unwind))
+		putf(d, "(%s)\n", rt_unwind_note(d->unwind));
+	flush(d);
+}
+
+/* ---- the thread --------------------------------------------------- */
+
+static void *dump_thread(void *arg)
+{
+	struct dump *d = arg;
+
+	d->unwind = rt_unwind_open(NULL);
+	put_all(d);
+	rt_unwind_close(d->unwind);
+	return NULL;
+}
+
+/* By a thread with enough stack; else right here, without stacks. */
+static void dump_by_thread(struct dump *d)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+	int r;
+
+	if (pthread_attr_init(&attr)) {
+		put_all(d);
+		return;
+	}
+	r = pthread_attr_setstacksize(&attr, STACK_BYTES);
+	if (r == 0)
+		r = pthread_create(&t, &attr, dump_thread, d);
+	pthread_attr_destroy(&attr);
+	if (r) {
+		put_all(d);
+		return;
+	}
+	pthread_join(t, NULL);
+}
+
+/* Registers of this very place, for unwinding the caller. */
+static __always_inline_ void regs_here(struct rt_unwind_regs *r)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("leaq	0f(%%rip), %0\n\tmovq	%%rsp, %1\n\tmovq	%%rbp, %2\n0:"
+			 : "=&r"(r->pc), "=&r"(r->sp), "=&r"(r->fp));
+#elif defined(__aarch64__)
+	__asm__ volatile("adr	%0, 0f\n\tmov	%1, sp\n\tmov	%2, x29\n\tmov	%3, x30\n0:"
+			 : "=&r"(r->pc), "=&r"(r->sp), "=&r"(r->fp), "=&r"(r->lr));
+#endif
+}
+
+GMPRT_API __noinline void gmprt_dump(int fd)
+{
+	struct rt_m *m = rt_m_self();
+	int saved = errno;
+	struct dump *d;
+
+	rcu_read_lock();
+	d = rt_zalloc(sizeof(*d));
+	if (!d) {
+		rcu_read_unlock();
+		return;
+	}
+	d->fd = fd;
+	d->s = rcu_dereference(rt_cur);
+	if (!d->s) {
+		putf(d, "gmprt: no run is under way\n");
+		flush(d);
+	} else {
+		if (m && m->curg && m->s == d->s) {
+			d->self = m->curg;
+			regs_here(&d->self_regs);
+			d->self_regs.stack_hi = (uintptr_t)m->curg;
+		}
+		pthread_mutex_lock(&one);
+		dump_by_thread(d);
+		pthread_mutex_unlock(&one);
+	}
+	rt_free(d);
+	rcu_read_unlock();
+	errno = saved;
+}

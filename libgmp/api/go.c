@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * go.c - starting goroutines, and what a goroutine may ask about itself
+ */
+#include <gmprt.h>
+
+#include <errno.h>
+#include <string.h>
+#include <urcu-bp.h>
+
+#include "base/bug.h"
+#include "base/sys.h"
+#include "sched/block.h"
+#include "sched/switch.h"
+#include "sched/yield.h"
+#include "sync/fork.h"
+
+#define NAME_MAX_BYTES 31
+
+/* ---- go ----------------------------------------------------------- */
+
+static __always_inline_ void spawn_set(struct rt_spawn *sp, void (*fn)(void *), void *arg,
+				       char *name, uint32_t class, uint64_t id)
+{
+	sp->fn = fn;
+	sp->arg = arg;
+	sp->name = name;
+	sp->class = class;
+	store_rel(&sp->id, id); /* pairs with load_acq in rt_spawn_each() */
+}
+
+/* From a thread without a P: a descriptor and the global queue. */
+static __noinline int go_foreign(void (*fn)(void *), void *arg, char *name, int class)
+{
+	struct rt_worklist l = { 0 };
+	struct rt_spawn *sp = NULL;
+	struct rt_sched *s;
+	int r = -EPERM;
+
+	rcu_read_lock();
+	s = rcu_dereference(rt_cur);
+	if (s) {
+		sp = rt_spawn_get_shared(&s->spawns);
+		r = -ENOMEM;
+	}
+	if (sp) {
+		spawn_set(sp, fn, arg, name, class ? (uint32_t)class : s->stack_class,
+			  fetch_add_rlx(&s->next_id, 1));
+		fetch_add_rlx(&s->foreign_created, 1);
+		rt_worklist_add(&l, rt_work_spawn(sp));
+		rt_grq_put(s, &l);
+		rt_wake_others(s);
+		r = 0;
+	}
+	rcu_read_unlock();
+	return r;
+}
+
+static __always_inline_ int go_any(void (*fn)(void *), void *arg, char *name, int class)
+{
+	struct rt_m *m = rt_enter();
+	struct rt_spawn *sp;
+	struct rt_p *p;
+
+	if (unlikely(!m))
+		return go_foreign(fn, arg, name, class);
+	p = m->p;
+	sp = rt_spawn_get(&p->s->spawns, &p->spawns);
+	if (unlikely(!sp)) {
+		rt_leave(m);
+		return -ENOMEM;
+	}
+	spawn_set(sp, fn, arg, name, class ? (uint32_t)class : p->s->stack_class, rt_g_new_id(p));
+	count_inc(&p->n.created);
+	rt_put_next(p, rt_work_spawn(sp));
+	rt_leave(m);
+	return 0;
+}
+
+GMPRT_API int gmprt_go(void (*fn)(void *), void *arg)
+{
+	return go_any(fn, arg, NULL, 0);
+}
+
+static char *name_copy(const char *from)
+{
+	size_t n = strnlen(from, NAME_MAX_BYTES);
+	char *name = rt_zalloc(n + 1);
+
+	if (name)
+		memcpy(name, from, n);
+	return name;
+}
+
+GMPRT_API int gmprt_go_attr(const struct gmprt_attr *attr, void (*fn)(void *), void *arg)
+{
+	struct gmprt_attr a = { 0 };
+	char *name = NULL;
+	int class = 0, r;
+
+	if (attr) {
+		if (attr->size < sizeof(attr->size) || attr->size > sizeof(a))
+			return -EINVAL;
+		memcpy(&a, attr, attr->size);
+	}
+	if (a.stack_size) {
+		class = rt_stack_class(a.stack_size);
+		if (class < 0)
+			return -EINVAL;
+	}
+	if (a.name) {
+		name = name_copy(a.name);
+		if (!name)
+			return -ENOMEM;
+	}
+	r = go_any(fn, arg, name, class);
+	if (r)
+		rt_free(name);
+	return r;
+}
+
+/* ---- about oneself ------------------------------------------------ */
+
+GMPRT_API void gmprt_yield(void)
+{
+	rt_yield();
+}
+
+GMPRT_API _Noreturn void gmprt_exit(void)
+{
+	struct rt_m *m = rt_m_self();
+
+	if (!m)
+		rt_misuse("gmprt_exit: this is no goroutine");
+	if (m->curg->block_depth)
+		rt_misuse("gmprt_exit between gmprt_block_enter() and _exit()");
+	if (m->curg->frame)
+		rt_frame_leave(m->curg);
+	rt_g_exit();
+}
+
+GMPRT_API uint64_t gmprt_id(void)
+{
+	struct rt_m *m = rt_m_self();
+
+	return m ? m->curg->id : 0;
+}
+
+GMPRT_API long gmprt_num_goroutine(void)
+{
+	struct rt_sched *s;
+	uint64_t n = 0;
+
+	rcu_read_lock();
+	s = rcu_dereference(rt_cur);
+	if (s) {
+		uint32_t nr = load_acq(&s->nr_ps);
+
+		n = load_rlx(&s->foreign_created);
+		for (uint32_t i = 0; i < nr; i++)
+			n += load_rlx(&s->ps[i].n.created) - load_rlx(&s->ps[i].n.ended);
+	}
+	rcu_read_unlock();
+	return (long)n;
+}
+
+/* ---- threads ------------------------------------------------------ */
+
+GMPRT_API void gmprt_lock_os_thread(void)
+{
+	struct rt_m *m = rt_m_self();
+
+	if (!m)
+		rt_misuse("gmprt_lock_os_thread: this is no goroutine");
+	rt_g_lock_m(m);
+}
+
+GMPRT_API void gmprt_unlock_os_thread(void)
+{
+	struct rt_m *m = rt_m_self();
+
+	if (!m || !rt_g_unlock_m(m))
+		rt_misuse("gmprt_unlock_os_thread: not locked");
+}
+
+GMPRT_API void gmprt_block_enter(void)
+{
+	rt_block_enter();
+}
+
+GMPRT_API void gmprt_block_exit(void)
+{
+	rt_block_exit();
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.c - the run time's front door: options, environment, defaults
+ */
+#include <gmprt.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <urcu-bp.h>
+
+#include "api/api.h"
+#include "base/bug.h"
+#include "core/cpus.h"
+#include "sched/stats.h"
+#include "sched/switch.h"
+
+enum { MAX_THREADS_DEFAULT = 10000 };
+
+/* ---- settings ----------------------------------------------------- */
+
+/* A number of Ps from the environment: n, 0 if unset, -EINVAL if malformed. */
+static int env_procs(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	long n;
+
+	if (!text || !*text)
+		return 0;
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (*end || errno || n < 1) {
+		rt_log("%s=%s: not a number of Ps; give one from 1 to %d, or unset it", name, text,
+		       RT_MAXPROCS_LIMIT);
+		return -EINVAL;
+	}
+	return n < RT_MAXPROCS_LIMIT ? (int)n : RT_MAXPROCS_LIMIT;
+}
+
+static int default_procs(void)
+{
+	int n = env_procs("GMPRT_MAXPROCS");
+
+	if (n == 0)
+		n = env_procs("GOMAXPROCS");
+	if (n == 0)
+		n = rt_cpus_usable();
+	return n < RT_MAXPROCS_LIMIT ? n : RT_MAXPROCS_LIMIT;
+}
+
+static int check_backend(const char *name, const char *where)
+{
+	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "sysmon"))
+		return 0;
+	rt_log("%s: no backend \"%s\" in this build; there are: auto, sysmon", where, name);
+	return -EINVAL;
+}
+
+static int options_read(const struct gmprt_options *opt, struct gmprt_options *o)
+{
+	memset(o, 0, sizeof(*o));
+	if (!opt)
+		return 0;
+	if (opt->size < sizeof(opt->size) || opt->size > sizeof(*o))
+		return -EINVAL;
+	memcpy(o, opt, opt->size);
+	if (o->maxprocs < 0 || o->max_threads < 0)
+		return -EINVAL;
+	return 0;
+}
+
+static int params_make(const struct gmprt_options *opt, struct rt_params *par)
+{
+	struct gmprt_options o;
+	int procs, class, r = options_read(opt, &o);
+
+	if (r == 0)
+		r = o.upcall ? check_backend(o.upcall, "options.upcall") :
+			       check_backend(getenv("GMPRT_UPCALL"), "GMPRT_UPCALL");
+	if (r)
+		return r;
+	procs = o.maxprocs ? o.maxprocs : default_procs();
+	if (procs < 0)
+		return procs;
+	class = o.stack_size ? rt_stack_class(o.stack_size) : RT_STACK_CLASS_DEFAULT;
+	if (class < 0)
+		return -EINVAL;
+	par->maxprocs = procs < RT_MAXPROCS_LIMIT ? (uint32_t)procs : RT_MAXPROCS_LIMIT;
+	par->stack_class = (uint32_t)class;
+	par->max_threads = o.max_threads ? (uint32_t)o.max_threads : MAX_THREADS_DEFAULT;
+	if (par->max_threads > RT_OWNER_MAX)
+		par->max_threads = RT_OWNER_MAX;
+	return 0;
+}
+
+/* ---- run ---------------------------------------------------------- */
+
+GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), void *arg)
+{
+	struct rt_params par;
+	int r;
+
+	if (rt_m_self())
+		return -EPERM;
+	r = params_make(opt, &par);
+	if (r)
+		return r;
+	rt_bug_dump = gmprt_dump;
+	rt_overflow_install();
+	return rt_run(&par, fn, arg);
+}
+
+struct main_call {
+	int (*fn)(int argc, char **argv);
+	int argc;
+	char **argv;
+	int result;
+};
+
+static void call_main(void *arg)
+{
+	struct main_call *c = arg;
+
+	c->result = c->fn(c->argc, c->argv);
+}
+
+GMPRT_API int gmprt_main(int (*fn)(int argc, char **argv), int argc, char **argv)
+{
+	struct main_call c = { fn, argc, argv, 0 };
+	int r = gmprt_run(NULL, call_main, &c);
+
+	return r ? r : c.result;
+}
+
+/* ---- looking and setting ------------------------------------------ */
+
+GMPRT_API int gmprt_maxprocs(int n)
+{
+	struct rt_m *m = rt_m_self();
+	struct rt_sched *s;
+	int was;
+
+	if (n > 0) {
+		if (!m)
+			return -EPERM;
+		m = rt_enter();
+		if (!m)
+			return -EPERM;
+		was = rt_procs_set(m->s, (uint32_t)n);
+		rt_leave(m);
+		return was;
+	}
+	rcu_read_lock();
+	s = rcu_dereference(rt_cur);
+	was = s ? (int)load_rlx(&s->maxprocs) : 0;
+	rcu_read_unlock();
+	return was ? was : default_procs();
+}
+
+GMPRT_API const char *gmprt_upcall_backend(void)
+{
+	return "sysmon";
+}
+
+GMPRT_API int gmprt_stats_read(struct gmprt_stats *out)
+{
+	struct gmprt_stats t;
+	struct rt_sched *s;
+	size_t size = out->size;
+	int r = 0;
+
+	if (size < offsetof(struct gmprt_stats, nr_threads))
+		return -EINVAL;
+	rcu_read_lock();
+	s = rcu_dereference(rt_cur);
+	if (s)
+		rt_stats_sum(s, &t);
+	else if (!rt_stats_last(&t))
+		r = -ENODATA;
+	rcu_read_unlock();
+	if (r)
+		return r;
+	t.size = size;
+	memset(out, 0, size);
+	memcpy(out, &t, size < sizeof(t) ? size : sizeof(t));
+	out->size = size;
+	return 0;
+}

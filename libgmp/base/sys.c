@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sys.c - see sys.h
+ */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
+#endif
+
+/* ---- fault sites -------------------------------------------------- */
+
+static unsigned long fault_left;   /* 0: disarmed; 1: the next fails */
+static unsigned long fault_passed; /* sites since the last arm */
+
+unsigned long rt_fault_arm(unsigned long nth)
+{
+	store_seq(&fault_left, nth);
+	return __atomic_exchange_n(&fault_passed, 0, __ATOMIC_SEQ_CST);
+}
+
+bool rt_fault(void)
+{
+	unsigned long left;
+
+	fetch_add_rlx(&fault_passed, 1);
+	left = load_rlx(&fault_left);
+	while (unlikely(left))
+		if (__atomic_compare_exchange_n(&fault_left, &left, left - 1, false,
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			return left == 1;
+	return false;
+}
+
+/* ---- futex -------------------------------------------------------- */
+
+int rt_futex_wait(uint32_t *word, uint32_t value, int64_t deadline_ns)
+{
+	struct timespec ts, *tsp = NULL;
+	int saved = errno, r;
+
+	if (deadline_ns != INT64_MAX) {
+		int64_t d = deadline_ns > 0 ? deadline_ns : 0;
+
+		ts.tv_sec = d / RT_NS_PER_SEC;
+		ts.tv_nsec = d % RT_NS_PER_SEC;
+		tsp = &ts;
+	}
+	/* WAIT_BITSET takes an absolute time; plain WAIT a relative one. */
+	r = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, tsp, NULL,
+		    FUTEX_BITSET_MATCH_ANY) ? -errno : 0;
+	errno = saved;
+	return r;
+}
+
+void rt_futex_wake(uint32_t *word, int n)
+{
+	int saved = errno;
+
+	/* Can't fail on an address of ours. */
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+	errno = saved;
+}
+
+/* ---- memory ------------------------------------------------------- */
+
+void *rt_map(size_t bytes)
+{
+	int saved = errno;
+	void *at = MAP_FAILED;
+
+	if (!rt_fault())
+		at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	errno = saved;
+	return at == MAP_FAILED ? NULL : at;
+}
+
+void rt_unmap(void *at, size_t bytes)
+{
+	int saved = errno;
+
+	munmap(at, bytes);
+	errno = saved;
+}
+
+/*
+ * Does the advice guard? Asked once, by letting the kernel read the page: an
+ * emulator may accept an advice it does not know (qemu-user does).
+ */
+static bool advice_guards(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *at = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool guards = false;
+	int fd[2];
+
+	if (at == MAP_FAILED)
+		return false;
+	if (madvise(at, page, MADV_GUARD_INSTALL) == 0 && pipe2(fd, O_CLOEXEC) == 0) {
+		guards = write(fd[1], at, 1) < 0 && errno == EFAULT;
+		close(fd[0]);
+		close(fd[1]);
+	}
+	munmap(at, page);
+	return guards;
+}
+
+static int guard_kind; /* 0: not known yet, 1: MADV_GUARD_INSTALL, 2: PROT_NONE */
+
+int rt_guard_install(void *at, size_t bytes)
+{
+	int saved = errno, r;
+
+	if (rt_fault())
+		return -ENOMEM;
+	if (!load_rlx(&guard_kind))
+		store_rlx(&guard_kind, advice_guards() ? 1 : 2);
+	if (load_rlx(&guard_kind) == 1)
+		r = madvise(at, bytes, MADV_GUARD_INSTALL) ? -errno : 0;
+	else
+		r = mprotect(at, bytes, PROT_NONE) ? -errno : 0;
+	errno = saved;
+	return r;
+}
+
+bool rt_guard_is_light(void)
+{
+	return load_rlx(&guard_kind) == 1;
+}
+
+void rt_map_discard(void *at, size_t bytes)
+{
+	int saved = errno;
+
+	madvise(at, bytes, MADV_DONTNEED);
+	errno = saved;
+}
+
+void *rt_zalloc(size_t bytes)
+{
+	int saved = errno;
+	void *at = NULL;
+
+	bytes = rt_align_up(bytes, RT_CACHELINE);
+	if (!rt_fault())
+		at = aligned_alloc(RT_CACHELINE, bytes);
+	if (at)
+		memset(at, 0, bytes);
+	errno = saved;
+	return at;
+}
+
+void rt_free(void *at)
+{
+	free(at);
+}
+
+/* ---- threads ------------------------------------------------------ */
+
+int rt_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+	int r;
+
+	if (rt_fault())
+		return -EAGAIN;
+	r = pthread_attr_init(&attr);
+	if (r)
+		return -r;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	/* EINVAL if below what this libc and its static TLS need: its own
+	 * default then serves. */
+	if (stack_bytes)
+		pthread_attr_setstacksize(&attr, stack_bytes);
+	r = pthread_create(&t, &attr, fn, arg);
+	pthread_attr_destroy(&attr);
+	return -r;
+}
+
+void rt_membarrier(void)
+{
+	static int registered;
+	int saved = errno;
+
+	if (!load_acq(&registered)) {
+		if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0)
+			store_rel(&registered, 1);
+		else
+			store_rel(&registered, 2);
+	}
+	if (registered == 1 &&
+	    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) {
+		errno = saved;
+		return;
+	}
+	/* No membarrier(2) (gVisor, old qemu-user): store buffers drain in
+	 * nanoseconds; a millisecond asleep is beyond doubt. */
+	smp_mb();
+	nanosleep(&(struct timespec){ .tv_nsec = RT_NS_PER_MS }, NULL);
+	errno = saved;
+}
+
+int rt_thread_count(void)
+{
+	int saved = errno, n = 0;
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Threads: %d", &n) == 1)
+			break;
+	if (f)
+		fclose(f);
+	errno = saved;
+	return n;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sys.h - every call into the kernel or the allocator, in one place
+ *
+ * Each returns -errno (or NULL), never sets errno for its caller to read, and
+ * passes a fault site first: a test can make the n-th call of a run fail
+ * (rt_fault_arm), so that every error path is walked. The sites cost a load
+ * and a branch next to a system call.
+ *
+ * errno is restored where libc's wrapper may set it: it is the goroutine's.
+ */
+#ifndef RT_BASE_SYS_H
+#define RT_BASE_SYS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+/*
+ * Let the n-th site from now fail (1 = the next), once; 0 disarms. Returns
+ * how many sites have been passed since the last call. Process-wide.
+ */
+unsigned long rt_fault_arm(unsigned long nth);
+/* The site: true if this one is to fail. */
+bool rt_fault(void);
+
+/* Private futex. Wait: 0, -EAGAIN (the value differs), -EINTR, -ETIMEDOUT.
+ * deadline_ns is absolute on CLOCK_MONOTONIC, INT64_MAX for none. Not fault
+ * sites: their failure has no meaning the caller could act on. */
+int rt_futex_wait(uint32_t *word, uint32_t value, int64_t deadline_ns);
+void rt_futex_wake(uint32_t *word, int n);
+
+/* Address space, readable and writable, committed by touch; NULL: none. */
+void *rt_map(size_t bytes);
+void rt_unmap(void *at, size_t bytes);
+/* A page no access survives. 0 or -errno. */
+int rt_guard_install(void *at, size_t bytes);
+/* Which kind rt_guard_install uses: true = MADV_GUARD_INSTALL, which splits
+ * no mapping; false = PROT_NONE. Known after the first install. */
+bool rt_guard_is_light(void);
+/* Gives the pages back; they read as zeroes. */
+void rt_map_discard(void *at, size_t bytes);
+
+/* Zeroed, aligned to a cache line; NULL: none. Free with rt_free(). */
+void *rt_zalloc(size_t bytes) __must_check;
+void rt_free(void *at);
+
+/* A detached thread with all signals blocked while it is created, and the
+ * creator's mask restored in it. 0 or -errno. */
+int rt_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes) __must_check;
+
+/* All CPUs that run this process pass a full memory barrier. */
+void rt_membarrier(void);
+
+/* Threads of this process now, or 0 if /proc can't say. */
+int rt_thread_count(void);
+
+#endif

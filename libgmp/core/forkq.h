@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * forkq.h - a P's stack of forked tasks (Cilk's THE protocol, with holes)
+ *
+ * Problem: fork and join in tens of ns. Nearly every join wants the task
+ * forked last by the same P, and nobody has stolen it.
+ *
+ * So: an array with two ends. The owner pushes and pops at the bottom with no
+ * locked instruction but one fence in pop; thieves take the oldest (in a
+ * recursion the largest piece of work) at the top, one at a time, under a
+ * lock. When both want the same last task, the fences make at least one of
+ * them see the other, and the lock decides.
+ *
+ *   owner pop                         thief (holds the lock)
+ *   bottom = b                        top = t + 1
+ *   fence  (1)                        fence  (2)
+ *   top > b ? conflict : slot b mine  t + 1 > bottom ? top = t, none : slot t mine
+ *
+ * (1) and (2) are the pair: not both can read the other's old value. On a
+ * conflict the owner takes the lock and looks again.
+ *
+ * Holes: a join may want a task from the middle (joined out of order, or by a
+ * goroutine that has moved to another P). It takes the lock and turns the slot
+ * into 0. Whoever takes a slot therefore takes it by exchange, and goes on to
+ * the next if it reads 0. The owner's join of the bottom task needs no
+ * exchange: only its joiner may take a task out of the middle, and that is
+ * the caller.
+ *
+ * Invariants: slots[top..bottom-1] hold tasks or holes, never more than 256;
+ * `bottom` is written by the owner, `top` under the lock. A task in a slot
+ * belongs to nobody; out of it to whoever took it.
+ *
+ * A queue that is full says so, and gmprt_fork() makes an ordinary goroutine.
+ *
+ * Rejected: Chase-Lev (a compare-and-swap on top for the last element, and no
+ * way to make holes); the LRQ ring itself (first in first out: a recursion
+ * unfolds breadth first).
+ *
+ * Model: tests/model/forkq.pml.
+ */
+#ifndef RT_CORE_FORKQ_H
+#define RT_CORE_FORKQ_H
+
+#include "base/atomic.h"
+#include "base/spin.h"
+
+#define RT_FORKQ_SIZE 256u
+
+struct gmprt_task;
+
+struct rt_forkq {
+	uint32_t top __cacheline; /* under lock; the owner reads */
+	rt_spin lock;
+	uint32_t bottom __cacheline; /* owner; thieves read */
+	struct gmprt_task *slot[RT_FORKQ_SIZE] __cacheline;
+};
+
+/* Owner. True, and where it lies in *at (for rt_forkq_remove); false: full. */
+static __always_inline_ bool rt_forkq_push(struct rt_forkq *q, struct gmprt_task *t, uint32_t *at)
+{
+	uint32_t b = q->bottom;
+
+	if (unlikely(b - load_acq(&q->top) >= RT_FORKQ_SIZE))
+		return false;
+	store_rlx(&q->slot[b % RT_FORKQ_SIZE], t);
+	store_rel(&q->bottom, b + 1); /* pairs with load_acq in steal */
+	*at = b;
+	return true;
+}
+
+/* Owner, on conflict: true if slot `at`, the bottom one, is the caller's now. */
+bool rt_forkq_pop_slow(struct rt_forkq *q, uint32_t at);
+
+/*
+ * Owner. Takes t, which was pushed to `at`, if it is the last one. False: it
+ * is not there any more, or not last. The slot is compared as well as the
+ * place: the scheduler may have popped t, and the place been pushed anew.
+ */
+static __always_inline_ bool rt_forkq_pop_own(struct rt_forkq *q, struct gmprt_task *t,
+					      uint32_t at)
+{
+	if (unlikely(q->bottom != at + 1 || load_rlx(&q->slot[at % RT_FORKQ_SIZE]) != t))
+		return false;
+	store_rlx(&q->bottom, at);
+	smp_mb(); /* (1) */
+	if (unlikely((int32_t)(load_rlx(&q->top) - at) > 0))
+		return rt_forkq_pop_slow(q, at);
+	store_rlx(&q->slot[at % RT_FORKQ_SIZE], NULL);
+	return true;
+}
+
+/* Owner. The task pushed last of all that are left, or NULL. */
+struct gmprt_task *rt_forkq_pop_any(struct rt_forkq *q);
+
+/* Anyone who joins t: takes it out of slot `at`. False: it has been taken. */
+bool rt_forkq_remove(struct rt_forkq *q, struct gmprt_task *t, uint32_t at);
+
+/* Anyone. The oldest task, or NULL. */
+struct gmprt_task *rt_forkq_steal(struct rt_forkq *q);
+
+/* Anyone. A hint: slots in use, holes counted. */
+static inline uint32_t rt_forkq_len(const struct rt_forkq *q)
+{
+	uint32_t t = load_acq(&q->top), n = load_acq(&q->bottom) - t;
+
+	return (int32_t)n > 0 ? n : 0;
+}
+
+#endif

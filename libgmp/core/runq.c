@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runq.c - the seldom paths of the run queue; protocol in runq.h
+ */
+#include "core/runq.h"
+
+#include "base/bug.h"
+
+bool rt_runq_spill(struct rt_runq *q, rt_work w, struct rt_worklist *out)
+{
+	rt_work batch[RT_RUNQ_SIZE / 2];
+	uint32_t h = load_acq(&q->head); /* pairs with a thief's cas */
+	uint32_t n = (q->tail - h) / 2;
+
+	if (n != RT_RUNQ_SIZE / 2)
+		return false; /* no longer full */
+	for (uint32_t i = 0; i < n; i++)
+		batch[i] = load_rlx(&q->ring[(h + i) % RT_RUNQ_SIZE]);
+	if (!cas_acqrel(&q->head, h, h + n))
+		return false;
+	/* Ours now; only now may their links be written. */
+	for (uint32_t i = 0; i < n; i++)
+		rt_worklist_add(out, batch[i]);
+	rt_worklist_add(out, w);
+	return true;
+}
+
+void rt_runq_drain(struct rt_runq *q, struct rt_worklist *out)
+{
+	rt_work w = rt_runq_get_next(q);
+
+	if (w)
+		rt_worklist_add(out, w);
+	while ((w = rt_runq_get(q)))
+		rt_worklist_add(out, w);
+}
+
+uint32_t rt_runq_len(const struct rt_runq *q)
+{
+	/*
+	 * Emptiness must not be reported while an entry moves from `next` to
+	 * the ring: the owner first puts the new `next`, then the old one into
+	 * the ring, so reading the tail again tells whether it did.
+	 */
+	for (;;) {
+		uint32_t h = load_acq(&q->head);
+		uint32_t t = load_acq(&q->tail);
+		rt_work next = load_acq(&q->next);
+
+		if (t == load_acq(&q->tail))
+			return (t - h < RT_RUNQ_SIZE ? t - h : RT_RUNQ_SIZE) + (next != 0);
+	}
+}
+
+rt_work rt_runq_steal(struct rt_runq *q, struct rt_runq *into)
+{
+	uint32_t to = into->tail;
+
+	for (;;) {
+		uint32_t h = load_acq(&q->head); /* pairs with other thieves' cas */
+		uint32_t t = load_acq(&q->tail); /* pairs with the owner's store_rel */
+		uint32_t n = t - h;
+
+		n -= n / 2;
+		if (n == 0)
+			return 0;
+		if (n > RT_RUNQ_SIZE / 2)
+			continue; /* head and tail are of different moments */
+		/* Written behind our own tail: nobody reads them before we
+		 * move it, and if the cas fails they are as if never written. */
+		for (uint32_t i = 0; i < n; i++)
+			store_rlx(&into->ring[(to + i) % RT_RUNQ_SIZE],
+				  load_rlx(&q->ring[(h + i) % RT_RUNQ_SIZE]));
+		if (!cas_acqrel(&q->head, h, h + n))
+			continue;
+		n--;
+		if (n)
+			store_rel(&into->tail, to + n); /* pairs with load_acq above */
+		return load_rlx(&into->ring[(to + n) % RT_RUNQ_SIZE]);
+	}
+}
+
+bool rt_runq_steal_next(struct rt_runq *q, rt_work seen)
+{
+	return cas_acqrel(&q->next, seen, 0);
+}

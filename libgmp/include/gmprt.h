@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gmprt.h - goroutines, channels and Go's scheduler, for C
+ *
+ * Words. A *G* is a goroutine: a function with a stack of its own. An *M* is
+ * an OS thread. A *P* is the right to run goroutines; there are GOMAXPROCS of
+ * them, and an M must hold one to run a G. "Blocks the G" means that other
+ * goroutines go on on the same M; "blocks the M" that the OS thread sleeps.
+ *
+ * Conventions, which hold wherever a function's comment says nothing else:
+ *
+ *  - 0 or a count is success, a negative value is -errno. errno itself is
+ *    never set by a function that returns -errno.
+ *  - errno belongs to the goroutine: it survives a block and a change of M.
+ *  - Times are int64_t nanoseconds. A deadline is absolute on
+ *    CLOCK_MONOTONIC; GMPRT_FOREVER never comes.
+ *  - A blocking call has three forms: plain, `_try` (never blocks, -EAGAIN)
+ *    and `_dl` (with a deadline; -ETIMEDOUT).
+ *  - Blocking calls are for goroutines: elsewhere they return -EPERM, or,
+ *    where they return nothing, abort with a report. `_try` forms and
+ *    wake-ups (post, unlock, close, done, gmprt_go) may be called from any
+ *    thread, but not from a signal handler.
+ *  - Misuse (unlocking what is not locked, a negative wait group) aborts the
+ *    process with one line and a dump of all goroutines. The environment's
+ *    failures (memory, threads, limits) never do: they come back as -errno.
+ *  - Between two calls into this header a goroutine stays on its M. Over a
+ *    call that may block it may change M: keep no pointer to a thread-local
+ *    variable over one, and set no floating-point mode (rounding, masks) that
+ *    must outlive one.
+ *
+ * Environment: GMPRT_MAXPROCS (then GOMAXPROCS) number of Ps; GMPRT_UPCALL
+ * backend, see gmprt_upcall_backend(); GMPRT_DEBUG comma-separated, see
+ * docs/environment.md.
+ */
+#ifndef GMPRT_H
+#define GMPRT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#define GMPRT_NORETURN [[noreturn]]
+#else
+#define GMPRT_NORETURN _Noreturn
+#endif
+
+#define GMPRT_MUST_CHECK __attribute__((warn_unused_result))
+#define GMPRT_API __attribute__((visibility("default")))
+
+/* A deadline that never comes. */
+#define GMPRT_FOREVER INT64_MAX
+
+/* ------------------------------------------------------------------ */
+/* Run time                                                           */
+/* ------------------------------------------------------------------ */
+
+/*
+ * Everything a run can be told. Set .size = sizeof(struct gmprt_options),
+ * leave the rest 0 or NULL for the default.
+ */
+struct gmprt_options {
+	size_t size;        /* sizeof(struct gmprt_options) */
+	int maxprocs;       /* Ps; default as gmprt_maxprocs() says */
+	size_t stack_size;  /* bytes of address space a goroutine's stack
+			     * gets; default 256 KiB, rounded up to a power
+			     * of two from 16 KiB to 1 GiB */
+	int max_threads;    /* most Ms at a time; default 10,000 */
+	const char *upcall; /* backend: "auto", "sysmon"; default: the
+			     * environment's GMPRT_UPCALL, else "auto" */
+};
+
+/*
+ * Runs fn(argc, argv) as the main goroutine, with default options.
+ *
+ * Returns fn's result when fn returns, or -errno if the run time could not
+ * start (-ENOMEM, -EAGAIN: no thread, -EBUSY: a run is under way already,
+ * -EPERM: called from a goroutine, -EINVAL: an environment variable is
+ * malformed; the reason is then printed on stderr in one line).
+ * Call from an ordinary thread; blocks it. The other goroutines do not live
+ * on after fn: see gmprt_run().
+ */
+GMPRT_API int gmprt_main(int (*fn)(int argc, char **argv), int argc, char **argv);
+
+/*
+ * Starts the run time, runs fn(arg) as the main goroutine and returns 0 when
+ * fn has returned. opt may be NULL and is not kept.
+ *
+ * The goroutines that are left then are ended where they stand: parked and
+ * runnable ones never run again, their stacks are freed without unwinding;
+ * one that computes or sits in a blocking system call on another M goes on
+ * only up to its next call into this library, and its thread ends there.
+ * gmprt_run() does not wait for those; let them finish first (a wait group)
+ * where they use what the caller frees.
+ *
+ * May be called again after it returned. Errors: as gmprt_main(), and
+ * -EINVAL for options that are out of range or of an unknown size.
+ * Call from an ordinary thread; blocks it. The calling thread serves as an M.
+ */
+GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), void *arg)
+	GMPRT_MUST_CHECK;
+
+/*
+ * Sets the number of Ps if n > 0 (at most 1,024; more is cut to that) and
+ * returns the number before. n <= 0 only asks.
+ *
+ * The number at the start: options.maxprocs, else GMPRT_MAXPROCS, else
+ * GOMAXPROCS, else the smallest of the CPUs in the affinity mask and the CPU
+ * limits of the process' cgroup and each of its ancestors (rounded up).
+ * Shrinking takes effect for a P when its M next enters the run time.
+ * Asking works from any thread (before the first run: the default); setting
+ * from a goroutine only, elsewhere -EPERM. Blocks nothing.
+ */
+GMPRT_API int gmprt_maxprocs(int n);
+
+/*
+ * The backend that tells the run time of blocked Ms: "scx", "kmod", "bpf" or
+ * "sysmon". A constant string. "sysmon" when nothing runs. Any thread.
+ */
+GMPRT_API const char *gmprt_upcall_backend(void);
+
+/* ------------------------------------------------------------------ */
+/* Goroutines                                                         */
+/* ------------------------------------------------------------------ */
+
+/* What a goroutine can be given. Set .size = sizeof(struct gmprt_attr). */
+struct gmprt_attr {
+	size_t size;
+	size_t stack_size; /* bytes; 0: the run's default. Rounded as there */
+	const char *name;  /* copied, at most 31 bytes; shown by gmprt_dump() */
+};
+
+/*
+ * Starts a goroutine that runs fn(arg) and then ends. The new goroutine runs
+ * next on this P, like Go's.
+ *
+ * Any thread while a run is under way. 0; -ENOMEM; -EPERM: no run is under
+ * way. arg is handed over as it is; nothing is freed. Blocks nothing. No
+ * stack is allocated before the goroutine first runs: if that fails, the
+ * goroutine waits for a stack, it is not lost.
+ */
+GMPRT_API int gmprt_go(void (*fn)(void *), void *arg) GMPRT_MUST_CHECK;
+
+/* The same with a name or a stack size; attr may be NULL. Also -EINVAL. */
+GMPRT_API int gmprt_go_attr(const struct gmprt_attr *attr, void (*fn)(void *), void *arg)
+	GMPRT_MUST_CHECK;
+
+/*
+ * Lets the other runnable goroutines of this P run first. From an ordinary
+ * thread: sched_yield().
+ */
+GMPRT_API void gmprt_yield(void);
+
+/*
+ * Ends this goroutine. No destructors run and nothing is unwound; for the
+ * main goroutine it does not end the run (as runtime.Goexit in Go): the
+ * others go on. In a task that gmprt_join() runs in place it ends the task.
+ * Aborts when called from an ordinary thread.
+ */
+GMPRT_API GMPRT_NORETURN void gmprt_exit(void);
+
+/*
+ * This goroutine's number, from 1 (main), never used again within a run; 0
+ * on an ordinary thread. A task run in place by gmprt_join() has the
+ * joiner's number.
+ */
+GMPRT_API uint64_t gmprt_id(void);
+
+/*
+ * Goroutines that exist now, started or not. A sum over Ps without a lock:
+ * exact when nothing else creates or ends goroutines meanwhile. Any thread.
+ */
+GMPRT_API long gmprt_num_goroutine(void);
+
+/*
+ * Binds this goroutine to its M until as many unlocks have been called: no
+ * other goroutine runs on this OS thread meanwhile, and this one on no other.
+ * For libraries that keep state in thread-local variables. A goroutine that
+ * ends locked takes its OS thread with it. Goroutines only, else it aborts;
+ * an unlock too many aborts.
+ */
+GMPRT_API void gmprt_lock_os_thread(void);
+GMPRT_API void gmprt_unlock_os_thread(void);
+
+/*
+ * Blocks the G for ns nanoseconds or a little longer (ns <= 0: yields).
+ * 0; -EPERM: not a goroutine; -ENOMEM.
+ */
+GMPRT_API int gmprt_sleep(int64_t ns);
+
+/*
+ * Brackets around code that may block the M in the kernel: a plain read() of
+ * a file, a library that talks to a server. While the M is inside, its P may
+ * be taken and given to another M, so that other goroutines go on; if it was,
+ * exit waits (blocking the G) until there is a P again.
+ *
+ * Between the brackets call nothing that blocks the G. They do not nest:
+ * inner pairs are counted and ignored. They keep errno. On an ordinary
+ * thread they do nothing. Only the sysmon backend needs them; elsewhere they
+ * cost a few ns. exit without enter aborts.
+ */
+GMPRT_API void gmprt_block_enter(void);
+GMPRT_API void gmprt_block_exit(void);
+
+/* ------------------------------------------------------------------ */
+/* Fork and join                                                      */
+/* ------------------------------------------------------------------ */
+
+/*
+ * A child that will be joined. The caller's storage, for example on its
+ * stack; it must stay until gmprt_join() has returned. Fields are private.
+ */
+struct gmprt_task {
+	void (*fn)(void *);
+	void *arg;
+	uint64_t opaque[5];
+};
+
+/*
+ * Offers fn(arg) to be run by any P. Tens of ns: nothing is allocated.
+ * Goroutines only. 0; -EPERM elsewhere; -ENOMEM only when more than the
+ * run time's own queue of 256 tasks a P is full and memory is out: then the
+ * task was not taken and must not be joined.
+ */
+GMPRT_API int gmprt_fork(struct gmprt_task *t, void (*fn)(void *), void *arg)
+	GMPRT_MUST_CHECK;
+
+/*
+ * Returns when t's function has returned. If no P has begun it, the joiner
+ * runs it right here, on its own stack, as a plain call (unless little stack
+ * is left; then it is run like any other and the G blocks). Each forked task
+ * must be joined exactly once, in any order, by any goroutine.
+ * Goroutines only; aborts elsewhere.
+ */
+GMPRT_API void gmprt_join(struct gmprt_task *t);
+
+/* ------------------------------------------------------------------ */
+/* Channels and select                                                */
+/* ------------------------------------------------------------------ */
+
+/* A queue of elements of one size, with Go's meaning in every point. */
+typedef struct gmprt_chan gmprt_chan;
+
+/*
+ * A channel for elements of elem_size bytes (0 is allowed, at most 64 KiB)
+ * that buffers cap of them (0: unbuffered). NULL with errno ENOMEM or EINVAL
+ * on failure. Any thread, also outside a run. Free with gmprt_chan_free().
+ */
+GMPRT_API gmprt_chan *gmprt_chan_make(size_t elem_size, size_t cap) GMPRT_MUST_CHECK;
+
+/*
+ * Frees c and what it buffers. No one may use c any more: if goroutines wait
+ * on it, the process aborts with a report. NULL is allowed. Any thread.
+ */
+GMPRT_API void gmprt_chan_free(gmprt_chan *c);
+
+/*
+ * Sends a copy of *elem: to the receiver that has waited longest, else into
+ * the buffer, else blocks the G. elem may be NULL where elem_size is 0.
+ * 0; -EPIPE: c is closed, or was while this waited (Go panics here);
+ * -EPERM: would block and is not a goroutine; _try: -EAGAIN;
+ * _dl: -ETIMEDOUT. c == NULL blocks for ever (Go's nil channel; _try:
+ * -EAGAIN, _dl: until the deadline).
+ */
+GMPRT_API int gmprt_chan_send(gmprt_chan *c, const void *elem);
+GMPRT_API int gmprt_chan_send_try(gmprt_chan *c, const void *elem) GMPRT_MUST_CHECK;
+GMPRT_API int gmprt_chan_send_dl(gmprt_chan *c, const void *elem, int64_t deadline)
+	GMPRT_MUST_CHECK;
+
+/*
+ * Receives the oldest element into *elem (NULL: drops it). Blocks the G
+ * while there is none. 0; -EPIPE: closed and drained, *elem zeroed; the rest
+ * as for send.
+ */
+GMPRT_API int gmprt_chan_recv(gmprt_chan *c, void *elem);
+GMPRT_API int gmprt_chan_recv_try(gmprt_chan *c, void *elem) GMPRT_MUST_CHECK;
+GMPRT_API int gmprt_chan_recv_dl(gmprt_chan *c, void *elem, int64_t deadline)
+	GMPRT_MUST_CHECK;
+
+/*
+ * Closes c: what is buffered can still be received, then receivers get
+ * -EPIPE at once; all that wait now are woken. 0; -EPIPE: was closed already;
+ * -EINVAL: NULL. Any thread. Blocks nothing.
+ */
+GMPRT_API int gmprt_chan_close(gmprt_chan *c);
+
+/* Elements buffered now; room for how many. 0 for NULL. Any thread. */
+GMPRT_API size_t gmprt_chan_len(const gmprt_chan *c);
+GMPRT_API size_t gmprt_chan_cap(const gmprt_chan *c);
+
+enum gmprt_op { GMPRT_SEND, GMPRT_RECV };
+
+/* One case of a select. */
+struct gmprt_case {
+	enum gmprt_op op;
+	gmprt_chan *chan; /* NULL: never ready */
+	void *elem;       /* sent from or received into, as above */
+	int result;       /* out, of the case that ran: 0 or -EPIPE */
+};
+
+/*
+ * Waits until one of n cases can run, runs it and returns its index; if
+ * several can, one of them with equal probability. The same channel may stand
+ * in several cases. n == 0 blocks for ever. At most 65,535 cases.
+ * Blocks the G. -EINVAL: n or an op out of range; -EPERM: would block and is
+ * not a goroutine; -ENOMEM; _try: -EAGAIN: none ready; _dl: -ETIMEDOUT.
+ */
+GMPRT_API int gmprt_select(struct gmprt_case *cases, size_t n);
+GMPRT_API int gmprt_select_try(struct gmprt_case *cases, size_t n) GMPRT_MUST_CHECK;
+GMPRT_API int gmprt_select_dl(struct gmprt_case *cases, size_t n, int64_t deadline)
+	GMPRT_MUST_CHECK;
+
+/* ------------------------------------------------------------------ */
+/* Synchronization                                                    */
+/* ------------------------------------------------------------------ */
+
+/*
+ * All of these are ready to use when zeroed (static data, calloc, = { 0 }),
+ * need no destructor, and may lie on a goroutine's stack. They must not be
+ * copied or moved while in use. Fields are private.
+ */
+
+/*
+ * Mutual exclusion between goroutines. Not recursive, owned by nobody: any
+ * goroutine may unlock. Waiters queue in FIFO order; a running goroutine may
+ * overtake them, but none waits longer than about 1 ms behind overtakers.
+ */
+typedef struct {
+	uint32_t word;
+	uint32_t aux;
+	void *head, *tail;
+} gmprt_mutex;
+
+/* Locks m. Blocks the G. On an ordinary thread it aborts if it must wait. */
+GMPRT_API void gmprt_mutex_lock(gmprt_mutex *m);
+/* 0; -EAGAIN: is locked. Any thread. */
+GMPRT_API int gmprt_mutex_lock_try(gmprt_mutex *m) GMPRT_MUST_CHECK;
+/* 0; -ETIMEDOUT; -EPERM: would block and is not a goroutine. */
+GMPRT_API int gmprt_mutex_lock_dl(gmprt_mutex *m, int64_t deadline) GMPRT_MUST_CHECK;
+/* Unlocks m; aborts if it was not locked. Any thread. Blocks nothing. */
+GMPRT_API void gmprt_mutex_unlock(gmprt_mutex *m);
+
+/*
+ * Counting semaphore. FIFO: a post goes to the goroutine that has waited
+ * longest. At most 2^30-1 units; a post beyond that aborts. A waiter may free
+ * it as soon as its wait has returned, even while the post returns.
+ */
+typedef struct {
+	uint32_t word;
+	uint32_t aux;
+	void *head, *tail;
+} gmprt_sem;
+
+/* A semaphore that holds n units: gmprt_sem s = GMPRT_SEM_INIT(3); */
+#define GMPRT_SEM_INIT(n) { (uint32_t)(n) << 2, 0, NULL, NULL }
+
+/* Takes a unit; blocks the G while there is none. 0; -EPERM; -EAGAIN
+ * (_try); -ETIMEDOUT (_dl). */
+GMPRT_API int gmprt_sem_wait(gmprt_sem *s);
+GMPRT_API int gmprt_sem_wait_try(gmprt_sem *s) GMPRT_MUST_CHECK;
+GMPRT_API int gmprt_sem_wait_dl(gmprt_sem *s, int64_t deadline) GMPRT_MUST_CHECK;
+/* Gives a unit back. Any thread. Blocks nothing. */
+GMPRT_API void gmprt_sem_post(gmprt_sem *s);
+
+/*
+ * Wait group: counts things that are under way. May be reused or freed as
+ * soon as wait returned. Add what you will wait for before you wait.
+ */
+typedef struct {
+	uint64_t word;
+	void *head, *tail;
+} gmprt_wg;
+
+/* Adds n (may be negative). A count below 0 or above 2^31-1 aborts. Any
+ * thread. */
+GMPRT_API void gmprt_wg_add(gmprt_wg *w, long n);
+/* gmprt_wg_add(w, -1) */
+GMPRT_API void gmprt_wg_done(gmprt_wg *w);
+/* Blocks the G until the count is 0. Aborts on an ordinary thread if it must
+ * wait. */
+GMPRT_API void gmprt_wg_wait(gmprt_wg *w);
+/* 0; -EAGAIN: the count is not 0 (any thread). */
+GMPRT_API int gmprt_wg_wait_try(gmprt_wg *w) GMPRT_MUST_CHECK;
+/* 0; -ETIMEDOUT; -EPERM. */
+GMPRT_API int gmprt_wg_wait_dl(gmprt_wg *w, int64_t deadline) GMPRT_MUST_CHECK;
+
+/* Something to be done once. */
+typedef struct {
+	uint32_t done;
+	gmprt_mutex mutex;
+} gmprt_once;
+
+/*
+ * Runs fn(arg) if it is the first call for o. When it returns, fn has
+ * returned, whoever ran it. Blocks the G while another runs it. fn must not
+ * call gmprt_once_do() on the same o: that deadlocks. Goroutines only,
+ * unless it was done before; elsewhere it aborts.
+ */
+GMPRT_API void gmprt_once_do(gmprt_once *o, void (*fn)(void *), void *arg);
+
+/* ------------------------------------------------------------------ */
+/* Looking inside                                                     */
+/* ------------------------------------------------------------------ */
+
+/*
+ * Writes every goroutine to fd as text: id, name, state, why it waits and
+ * for how long, stack. Stops nobody: a goroutine that moves meanwhile is
+ * shown without its stack. Any thread, any time; outside a run it says so.
+ * Write errors are ignored. Blocks the M for as long as fd takes it.
+ */
+GMPRT_API void gmprt_dump(int fd);
+
+/*
+ * Counters of the current run, or of the last one. Set .size before the
+ * call; fields beyond it are left out, fields this library does not know are
+ * zeroed. Sums without a lock: each is right, they need not fit each other
+ * to the last unit.
+ */
+struct gmprt_stats {
+	size_t size;
+	int maxprocs;                  /* Ps now */
+	int nr_threads;                /* Ms now */
+	int nr_threads_peak;           /* most Ms at a time */
+	int nr_idle_threads;           /* Ms parked now */
+	uint64_t nr_goroutines;        /* existing now */
+	uint64_t nr_created;           /* goroutines ever, without forked tasks */
+	uint64_t nr_ended;
+	uint64_t nr_switches;          /* times a P began or resumed a goroutine */
+	uint64_t nr_steals;            /* times a P took work from another P */
+	uint64_t nr_overflows;         /* halves of a run queue moved to the GRQ */
+	uint64_t nr_wakeups;           /* times an idle P was put to work */
+	uint64_t nr_blocks;            /* gmprt_block_enter() calls */
+	uint64_t nr_handoffs;          /* Ps that changed hands since their M
+					* was blocked */
+	uint64_t idle_with_work_ns;    /* P time lost: its M blocked, its own
+					* queue not empty, nobody had taken it */
+	uint64_t nr_forks;             /* gmprt_fork() calls */
+	uint64_t nr_inline_joins;      /* of those, run in place by their join */
+	uint64_t stack_bytes_reserved; /* address space */
+	uint64_t nr_stacks;            /* stacks in use or cached */
+};
+
+/* 0; -EINVAL: size is less than that of the first two fields; -ENODATA:
+ * nothing has run yet. Any thread. */
+GMPRT_API int gmprt_stats_read(struct gmprt_stats *s) GMPRT_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* GMPRT_H */

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * deadlock.c - nothing can ever run again
+ *
+ * True when no P is held, no work is queued, no timer is armed, no M is on its
+ * way back from brackets. Looked at, under the lock, by each M that goes to
+ * sleep; the last one sees it.
+ *
+ * A thread that is no M may still post a semaphore. Who that thread is can't
+ * be known, so any thread of the process beyond ours makes the report wait:
+ * sysmon looks again every second.
+ */
+#include "base/bug.h"
+#include "base/sys.h"
+#include "sched/sched.h"
+
+bool rt_deadlocked_locked(struct rt_sched *s)
+{
+	if (s->stopping || s->nr_idle_ps < s->maxprocs || s->nr_lost || s->grq.n ||
+	    s->starved.head)
+		return false;
+	for (uint32_t i = 0; i < s->nr_ps; i++) {
+		enum rt_pstate state = rt_pword_state(load_rlx(&s->ps[i].slot.word));
+
+		if (state == RT_P_RUNNING || state == RT_P_BLOCKED)
+			return false;
+	}
+	return !rt_any_work(s) && rt_next_timer(s) == RT_FOREVER;
+}
+
+void rt_deadlock_report(struct rt_sched *s)
+{
+	int threads = rt_thread_count(), ours;
+	bool deadlocked;
+
+	rt_lock(s);
+	deadlocked = rt_deadlocked_locked(s);
+	/* sysmon, and the caller of gmprt_run() */
+	ours = (int)s->nr_ms + 2 + s->foreign_base;
+	rt_unlock(s);
+	if (deadlocked && threads <= ours)
+		rt_fatal("all goroutines are asleep - deadlock!");
+}

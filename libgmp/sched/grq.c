@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * grq.c - the global run queue
+ *
+ * A chain under the scheduler's lock. It is visited once in 128 puts of a P
+ * that overflows and once in 61 picks; `grq_len` is read without the lock to
+ * see whether a visit is worth it.
+ *
+ * Rejected: urcu's wfcqueue. Enqueueing is wait-free, but our producers come
+ * with a chain of 129 in hand and consumers take a batch, both one lock; and
+ * the check "empty, so give up the P" must be one step with that, which needs
+ * the lock anyway.
+ */
+#include "sched/sched.h"
+
+void rt_grq_put_locked(struct rt_sched *s, struct rt_worklist *l)
+{
+	rt_worklist_splice(&s->grq, l);
+	store_rlx(&s->grq_len, s->grq.n);
+}
+
+void rt_grq_put(struct rt_sched *s, struct rt_worklist *l)
+{
+	rt_lock(s);
+	rt_grq_put_locked(s, l);
+	rt_unlock(s);
+}
+
+rt_work rt_grq_get_locked(struct rt_sched *s, struct rt_p *p, uint32_t most)
+{
+	uint32_t n = s->grq.n / s->maxprocs + 1;
+	rt_work first;
+
+	if (n > RT_RUNQ_SIZE / 2)
+		n = RT_RUNQ_SIZE / 2;
+	if (n > most)
+		n = most;
+	first = rt_worklist_pop(&s->grq);
+	while (first && --n && s->grq.head) {
+		rt_work w = s->grq.head;
+		rt_work after = rt_work_link(w)->next; /* a thief may run w once it is put */
+
+		if (!rt_runq_put(&p->rq, w))
+			break;
+		s->grq.head = after;
+		s->grq.n--;
+	}
+	store_rlx(&s->grq_len, s->grq.n);
+	return first;
+}
+
+rt_work rt_grq_get(struct rt_sched *s, struct rt_p *p, uint32_t most)
+{
+	rt_work w;
+
+	if (!load_rlx(&s->grq_len))
+		return 0;
+	rt_lock(s);
+	w = rt_grq_get_locked(s, p, most);
+	rt_unlock(s);
+	return w;
+}

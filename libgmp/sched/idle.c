@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * idle.c - idle Ps and Ms: who wakes whom, and why no wake-up is lost
+ *
+ * Problem: when work appears, an idle P should run it; but waking a thread
+ * costs microseconds, and waking one for each of a thousand new goroutines
+ * costs milliseconds.
+ *
+ * Three approaches that would work badly (Go's proc.go has the same list):
+ * a central queue with all state (no scaling); handing the new goroutine and
+ * the P directly to a woken thread (the creator's cache is lost, threads
+ * thrash); waking a thread whenever something is readied while a P idles
+ * (threads wake to find nothing).
+ *
+ * So: an M without work spins for a while, looking into all queues, before it
+ * sleeps. Who makes work wakes an M only if a P idles and *nobody* spins; a
+ * spinning M that finds work wakes the next one (so P by P the load spreads,
+ * one wake-up at a time). At most half as many Ms spin as are busy.
+ *
+ * What could be lost is work put just as the last spinner gives up. Both sides
+ * write, pass a full barrier, and read:
+ *
+ *	producer			the last spinner
+ *	put work into its queue		nr_idle_ps + 1; nr_spinning - 1
+ *	smp_mb (rt_wake_others)		smp_mb (rt_find_g0)
+ *	reads nr_idle_ps, nr_spinning	reads all queues again
+ *
+ * So at least one of them sees the other's write: the producer wakes an M, or
+ * the spinner takes a P again. Model: tests/model/wake.pml.
+ *
+ * Parked Ms are kept LIFO: the one whose cache and stack are warmest wakes,
+ * and those that are never needed stay asleep for sysmon to dismiss.
+ *
+ * The time keeper is the one idle M that sleeps only until the next timer.
+ * Whoever sets an earlier timer wakes it (rt_keeper_check): again write,
+ * barrier, read on both sides, between the timer heap's next_ns and
+ * keeper_until_ns.
+ */
+#include <errno.h>
+
+#include "base/bug.h"
+#include "base/clock.h"
+#include "base/sys.h"
+#include "sched/sched.h"
+
+void rt_lock(struct rt_sched *s)
+{
+	RT_BUG_ON(pthread_mutex_lock(&s->lock));
+}
+
+void rt_unlock(struct rt_sched *s)
+{
+	RT_BUG_ON(pthread_mutex_unlock(&s->lock));
+}
+
+/* ---- Ps ----------------------------------------------------------- */
+
+struct rt_p *rt_p_idle_get_locked(struct rt_sched *s)
+{
+	struct rt_p *p = s->idle_ps;
+
+	if (p) {
+		s->idle_ps = p->idle_next;
+		store_seq(&s->nr_idle_ps, s->nr_idle_ps - 1);
+	}
+	return p;
+}
+
+void rt_p_idle_put_locked(struct rt_sched *s, struct rt_p *p)
+{
+	p->idle_next = s->idle_ps;
+	s->idle_ps = p;
+	store_seq(&s->nr_idle_ps, s->nr_idle_ps + 1);
+}
+
+void rt_p_acquire(struct rt_m *m, struct rt_p *p)
+{
+	uint64_t old = load_rlx(&p->slot.word);
+
+	m->pword = rt_pword(rt_pword_epoch(old) + 1, m->id, RT_P_RUNNING);
+	m->p = p;
+	store_rlx(&p->m, m);
+	/* A run that ends revokes words for good; its owner must then find one
+	 * that is not its own. */
+	if (rt_pword_state(old) == RT_P_REVOKED ||
+	    !cas_acqrel(&p->slot.word, old, m->pword))
+		m->pword = 0;
+}
+
+struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to)
+{
+	struct rt_p *p = m->p;
+
+	m->p = NULL;
+	store_rlx(&p->m, NULL);
+	cas_acqrel(&p->slot.word, m->pword,
+		   rt_pword(rt_pword_epoch(m->pword), 0, to)); /* fails: revoked */
+	return p;
+}
+
+/* ---- Ms ----------------------------------------------------------- */
+
+void rt_m_notify(struct rt_m *m)
+{
+	store_rel(&m->park, 1); /* pairs with the exchange in rt_m_wait_g0() */
+	rt_futex_wake(&m->park, 1);
+}
+
+/* True: notified; false: the deadline passed. */
+static bool wait_notified(struct rt_m *m, int64_t deadline)
+{
+	while (xchg_acqrel(&m->park, 0) == 0)
+		if (rt_futex_wait(&m->park, 0, deadline) == -ETIMEDOUT)
+			return xchg_acqrel(&m->park, 0) == 1;
+	return true;
+}
+
+static void idle_ms_remove_locked(struct rt_sched *s, struct rt_m *m)
+{
+	struct rt_m **link = &s->idle_ms;
+
+	while (*link != m)
+		link = &(*link)->idle_next;
+	*link = m->idle_next;
+	m->idle = false;
+	s->nr_idle_ms--;
+	if (s->keeper == m) {
+		s->keeper = NULL;
+		store_seq(&s->keeper_until_ns, RT_FOREVER);
+	}
+}
+
+/* An idle M; not the time keeper if there is another. */
+static struct rt_m *idle_ms_get_locked(struct rt_sched *s)
+{
+	struct rt_m *m = s->idle_ms;
+
+	if (m && m == s->keeper && m->idle_next)
+		m = m->idle_next;
+	if (m)
+		idle_ms_remove_locked(s, m);
+	return m;
+}
+
+/*
+ * After the wait of an M that was on the idle list. True: it holds a P.
+ * Notified: with what the waker left in next_p. Timed out: it was the time
+ * keeper, and takes an idle P if there is one to run the timers on.
+ */
+static bool stop_ended(struct rt_m *m, bool notified, bool *again)
+{
+	struct rt_sched *s = m->s;
+	struct rt_p *p;
+
+	*again = false;
+	if (!notified) {
+		rt_lock(s);
+		if (m->idle) {
+			p = rt_p_idle_get_locked(s);
+			idle_ms_remove_locked(s, m);
+			rt_unlock(s);
+			if (!p) {
+				/* All Ps are busy: theirs to look at timers. */
+				*again = true;
+				return false;
+			}
+			rt_p_acquire(m, p);
+			return true;
+		}
+		rt_unlock(s);
+		/* Someone has taken us off the list: the notice is coming. */
+		wait_notified(m, RT_FOREVER);
+	}
+	if (m->exits)
+		return false;
+	p = m->next_p;
+	m->next_p = NULL;
+	rt_p_acquire(m, p);
+	return true;
+}
+
+bool rt_m_stop_g0(struct rt_m *m)
+{
+	struct rt_sched *s = m->s;
+	bool again, have, asleep;
+
+	do {
+		int64_t until = RT_FOREVER;
+
+		rt_lock(s);
+		if (s->stopping || m->exits) {
+			rt_unlock(s);
+			return false;
+		}
+		m->idle = true;
+		m->idle_next = s->idle_ms;
+		s->idle_ms = m;
+		s->nr_idle_ms++;
+		if (!s->keeper && s->nr_idle_ps) {
+			s->keeper = m;
+			store_seq(&s->keeper_until_ns, rt_next_timer(s));
+			smp_mb(); /* pairs with rt_keeper_check() */
+			until = rt_next_timer(s);
+			store_seq(&s->keeper_until_ns, until);
+			if (until == RT_FOREVER)
+				s->keeper = NULL;
+		}
+		asleep = rt_deadlocked_locked(s);
+		rt_unlock(s);
+		if (asleep)
+			rt_deadlock_report(s);
+		have = stop_ended(m, wait_notified(m, until), &again);
+	} while (again);
+	return have;
+}
+
+bool rt_m_wait_g0(struct rt_m *m)
+{
+	wait_notified(m, RT_FOREVER);
+	if (m->exits)
+		return false;
+	rt_p_acquire(m, m->next_p);
+	m->next_p = NULL;
+	return true;
+}
+
+void rt_keeper_check(struct rt_sched *s, int64_t when)
+{
+	struct rt_m *m = NULL;
+
+	smp_mb(); /* the heap's next_ns before, keeper_until_ns after */
+	if (when >= load_rlx(&s->keeper_until_ns))
+		return;
+	rt_lock(s);
+	if (s->keeper && s->idle_ps) {
+		/* Off the list with a P in hand: it will look at the timers
+		 * and sleep again until the right one. */
+		m = s->keeper;
+		idle_ms_remove_locked(s, m);
+		m->next_p = rt_p_idle_get_locked(s);
+	}
+	rt_unlock(s);
+	if (m)
+		rt_m_notify(m);
+}
+
+/* ---- putting a P to work ------------------------------------------ */
+
+void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
+{
+	struct rt_m *m;
+
+	rt_lock(s);
+	m = idle_ms_get_locked(s);
+	s->nr_wakeups++;
+	rt_unlock(s);
+	if (load_rlx(&s->sysmon_asleep))
+		rt_sysmon_wake(s);
+	if (m) {
+		m->next_p = p;
+		m->spinning = spinning;
+		rt_m_notify(m);
+		return;
+	}
+	if (rt_m_new(s, p, spinning) == 0)
+		return;
+	/* No thread to be had. Nothing is lost: what p has stays in its
+	 * queues, thieves and sysmon look there. */
+	if (spinning)
+		fetch_add_seq(&s->nr_spinning, -1);
+	rt_lock(s);
+	s->nr_short_of_threads++;
+	rt_p_idle_put_locked(s, p);
+	rt_unlock(s);
+}
+
+__cold void rt_wake(struct rt_sched *s)
+{
+	struct rt_p *p;
+
+	if (load_seq(&s->nr_spinning) || !cas_seq(&s->nr_spinning, 0, 1))
+		return;
+	rt_lock(s);
+	p = s->stopping ? NULL : rt_p_idle_get_locked(s);
+	rt_unlock(s);
+	if (!p) {
+		fetch_add_seq(&s->nr_spinning, -1);
+		return;
+	}
+	rt_m_start(s, p, true);
+}
+
+void rt_p_handoff(struct rt_sched *s, struct rt_p *p)
+{
+	rt_lock(s);
+	if (!s->stopping && !rt_runq_len(&p->rq) && !rt_forkq_len(&p->fq) && !s->grq.n &&
+	    p->id < s->maxprocs) {
+		/* Nothing to run. If it was the last busy P someone must look
+		 * after timers, and after what arrives now. */
+		bool last = s->nr_idle_ps == s->maxprocs - 1;
+
+		if (!(last && rt_next_timer(s) != RT_FOREVER)) {
+			rt_p_idle_put_locked(s, p);
+			rt_unlock(s);
+			smp_mb();
+			if (rt_any_work(s))
+				rt_wake(s);
+			return;
+		}
+	}
+	rt_unlock(s);
+	rt_m_start(s, p, false);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * m.c - threads: an M's birth, its loop, its end
+ *
+ * An M is a detached pthread. Its own stack is g0: there it looks for work,
+ * sleeps, and runs what must not run on a goroutine's stack (m->call). All of
+ * g0 is state RUNTIME.
+ *
+ * The list of all Ms is an RCU list: sysmon and dumps walk it while threads
+ * come and go; a thread that ends waits for those readers before it frees its
+ * M (synchronize_rcu), which costs nobody else anything.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <urcu-bp.h>
+
+#include "base/bug.h"
+#include "base/rand.h"
+#include "base/sys.h"
+#include "sched/switch.h"
+
+enum { G0_STACK_BYTES = 256 * 1024 };
+
+void (*rt_m_thread_init)(struct rt_m *m);
+void (*rt_m_thread_fini)(struct rt_m *m);
+
+void rt_sched_unref(struct rt_sched *s)
+{
+	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	for (uint32_t i = 0; i < s->nr_ps; i++)
+		rt_timers_free(&s->ps[i].timers);
+	rt_stacks_free(&s->stacks);
+	rt_spawn_pool_free(&s->spawns);
+	rt_unmap(s->ps, RT_MAXPROCS_LIMIT * sizeof(*s->ps));
+	rt_unmap(s->mslots, (s->max_threads + 1) * sizeof(*s->mslots));
+	rt_unmap(s->free_mids, (s->max_threads + 1) * sizeof(*s->free_mids));
+	pthread_mutex_destroy(&s->lock);
+	rt_free(s);
+}
+
+/* ---- the loop ----------------------------------------------------- */
+
+/* m spun and found something: others may look now, for there may be more. */
+static void stop_spinning(struct rt_m *m)
+{
+	m->spinning = false;
+	/* The last spinner found work: there may be more of it. */
+	if (fetch_add_seq(&m->s->nr_spinning, -1) == 1)
+		rt_wake_others(m->s);
+}
+
+/* No stack for it now: sysmon puts it back into the queue in a while. */
+static void starve(struct rt_sched *s, rt_work w)
+{
+	rt_lock(s);
+	rt_worklist_add(&s->starved, w);
+	rt_unlock(s);
+}
+
+static void run_g(struct rt_m *m, struct rt_g *g)
+{
+	m->curg = g;
+	rt_san_leave(&m->san, &g->san, 0);
+	rt_ctx_switch(&m->g0, &g->ctx, &m->scratch, 0);
+	rt_san_arrive(&m->san);
+	m->curg = NULL;
+}
+
+/* One thing off the queues, until its successors come back to g0. */
+static void run_work(struct rt_m *m, rt_work w)
+{
+	struct rt_g *g = rt_work_is_spawn(w) ? rt_g_begin(m->p, rt_work_to_spawn(w)) :
+					       rt_work_to_g(w);
+
+	if (!g) {
+		starve(m->s, w);
+		return;
+	}
+	if ((g->flags & RT_G_LOCKED) && g->lock_m != m) {
+		rt_locked_start_g0(m, g);
+		return;
+	}
+	run_g(m, g);
+	if (m->call) {
+		void (*call)(struct rt_m *, struct rt_g *) = m->call;
+
+		m->call = NULL;
+		call(m, m->call_g);
+	}
+}
+
+static __noinline void m_loop(struct rt_m *m)
+{
+	while (!m->exits) {
+		rt_work w;
+
+		if (m->lock_g && !m->handed) {
+			rt_locked_stop_g0(m);
+			continue;
+		}
+		if (!m->p && !rt_m_stop_g0(m))
+			break;
+		w = rt_find_g0(m);
+		if (!w)
+			break;
+		if (m->spinning)
+			stop_spinning(m);
+		run_work(m, w);
+	}
+}
+
+/* ---- birth and end ------------------------------------------------ */
+
+static void m_fini(struct rt_m *m)
+{
+	struct rt_sched *s = m->s;
+	struct rt_p *p = m->p ? rt_p_release(m, RT_P_IDLE) : NULL;
+
+	if (m->spinning)
+		fetch_add_seq(&s->nr_spinning, -1);
+	if (p && !load_acq(&s->stopping))
+		rt_p_handoff(s, p);
+	rt_m_set_self(NULL);
+	rt_lock(s);
+	cds_list_del_rcu(&m->all);
+	s->free_mids[s->nr_free_mids++] = m->id;
+	s->nr_ms--;
+	rt_unlock(s);
+	if (rt_m_thread_fini)
+		rt_m_thread_fini(m);
+	fetch_add_seq(&s->gone, 1);
+	rt_futex_wake(&s->gone, 1);
+	synchronize_rcu();
+	rt_free(m);
+	rt_sched_unref(s);
+}
+
+static void *m_thread(void *arg)
+{
+	struct rt_m *m = arg;
+
+	m->tid = (int)syscall(SYS_gettid);
+	m->errno_p = &errno;
+	m->rng = (uint64_t)m->tid * 0x9E3779B97F4A7C15u | 1;
+#if RT_ASAN
+	pthread_attr_t attr;
+	void *lo;
+
+	pthread_getattr_np(pthread_self(), &attr);
+	pthread_attr_getstack(&attr, &lo, &m->san.size);
+	pthread_attr_destroy(&attr);
+	m->san.lo = lo;
+#endif
+#if RT_TSAN
+	m->san.fiber = __tsan_get_current_fiber();
+#endif
+	store_rlx(&m->slot->state, RT_M_RUNTIME);
+	rt_m_set_self(m);
+	if (rt_m_thread_init)
+		rt_m_thread_init(m);
+	rt_p_acquire(m, m->next_p);
+	m->next_p = NULL;
+	m_loop(m);
+	m_fini(m);
+	return NULL;
+}
+
+static uint32_t mid_get_locked(struct rt_sched *s)
+{
+	if (s->nr_free_mids)
+		return s->free_mids[--s->nr_free_mids];
+	return s->nr_mids < s->max_threads ? ++s->nr_mids : 0;
+}
+
+static int m_enlist(struct rt_sched *s, struct rt_m *m)
+{
+	int r = 0;
+
+	rt_lock(s);
+	m->id = s->stopping ? 0 : mid_get_locked(s);
+	if (m->id) {
+		m->slot = &s->mslots[m->id];
+		cds_list_add_rcu(&m->all, &s->all_ms);
+		if (++s->nr_ms > s->nr_ms_peak)
+			s->nr_ms_peak = s->nr_ms;
+		fetch_add_seq(&s->refs, 1);
+	} else {
+		r = -EAGAIN;
+	}
+	rt_unlock(s);
+	return r;
+}
+
+int rt_m_new(struct rt_sched *s, struct rt_p *p, bool spinning)
+{
+	struct rt_m *m = rt_zalloc(sizeof(*m));
+	int r;
+
+	if (!m)
+		return -ENOMEM;
+	m->s = s;
+	m->next_p = p;
+	m->spinning = spinning;
+	r = m_enlist(s, m);
+	if (r) {
+		rt_free(m);
+		return r;
+	}
+	r = rt_thread_start(m_thread, m, G0_STACK_BYTES);
+	if (r == 0)
+		return 0;
+	rt_lock(s);
+	cds_list_del_rcu(&m->all);
+	s->free_mids[s->nr_free_mids++] = m->id;
+	s->nr_ms--;
+	rt_unlock(s);
+	synchronize_rcu();
+	rt_free(m);
+	rt_sched_unref(s);
+	return r;
+}
+
+/* ---- from a goroutine to g0 --------------------------------------- */
+
+void rt_m_call(void (*fn)(struct rt_m *, struct rt_g *))
+{
+	struct rt_m *m = rt_m_self();
+	struct rt_g *g = m->curg;
+
+	m->call = fn;
+	m->call_g = g;
+	rt_switch(m, g, NULL, &m->scratch, 0);
+}
+
+/* The run has ended under this goroutine, which is never resumed. */
+static void run_ended_g0(struct rt_m *m, struct rt_g *g)
+{
+	(void)g;
+	m->exits = true;
+	m->p = NULL;
+}
+
+_Noreturn void rt_m_exit_now(struct rt_m *m)
+{
+	store_rlx(&m->slot->state, RT_M_RUNTIME);
+	rt_m_call(run_ended_g0);
+	__builtin_unreachable();
+}

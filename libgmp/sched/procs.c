@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * procs.c - the number of Ps
+ *
+ * All RT_MAXPROCS_LIMIT P structures are address space from the start; one
+ * gets memory when it is first used, and is never freed before the run ends,
+ * so thieves and sysmon walk ps[0..nr_ps-1] without a lock.
+ *
+ * Growing: new Ps become idle ones. Shrinking: `maxprocs` goes down, idle Ps
+ * beyond it are retired at once, busy ones are told by their attention word
+ * and retire at their M's next look; until then thieves still find their work.
+ * No world is stopped.
+ */
+#include <errno.h>
+
+#include "base/bug.h"
+#include "sched/switch.h"
+
+static void p_setup(struct rt_sched *s, struct rt_p *p, uint32_t id)
+{
+	p->s = s;
+	p->id = id;
+	p->countdown = RT_FAIR_TICK;
+	p->rng = (id + 1) * 0x9E3779B97F4A7C15u;
+	rt_timers_init(&p->timers);
+}
+
+static void p_revive_locked(struct rt_sched *s, struct rt_p *p)
+{
+	uint64_t w = load_rlx(&p->slot.word);
+
+	p->countdown = RT_FAIR_TICK;
+	p->retired = false;
+	store_rel(&p->slot.word, rt_pword(rt_pword_epoch(w) + 1, 0, RT_P_IDLE));
+	rt_p_idle_put_locked(s, p);
+}
+
+/* p is held by nobody, or by the caller's M. Its work goes to the others. */
+static void p_retire_locked(struct rt_sched *s, struct rt_p *p)
+{
+	struct rt_worklist l = { 0 };
+	uint64_t w = load_rlx(&p->slot.word);
+
+	rt_runq_drain(&p->rq, &l);
+	rt_grq_put_locked(s, &l);
+	/* Forked tasks and what timers cannot be moved stay where thieves
+	 * look: steal.c goes over all Ps there ever were. */
+	(void)!rt_timers_move(&s->ps[0].timers, &p->timers);
+	p->retired = true;
+	store_rel(&p->slot.word, rt_pword(rt_pword_epoch(w) + 1, 0, RT_P_DEAD));
+}
+
+static void retire_idle_locked(struct rt_sched *s)
+{
+	struct rt_p **link = &s->idle_ps;
+
+	while (*link) {
+		struct rt_p *p = *link;
+
+		if (p->id < s->maxprocs) {
+			link = &p->idle_next;
+			continue;
+		}
+		*link = p->idle_next;
+		store_seq(&s->nr_idle_ps, s->nr_idle_ps - 1);
+		p_retire_locked(s, p);
+	}
+}
+
+int rt_procs_set(struct rt_sched *s, uint32_t n)
+{
+	uint32_t was;
+
+	if (n > RT_MAXPROCS_LIMIT)
+		n = RT_MAXPROCS_LIMIT;
+	rt_lock(s);
+	was = s->maxprocs;
+	while (s->nr_ps < n) {
+		p_setup(s, &s->ps[s->nr_ps], s->nr_ps);
+		s->ps[s->nr_ps].retired = true;
+		store_rel(&s->nr_ps, s->nr_ps + 1); /* pairs with load_acq in steal.c */
+	}
+	store_seq(&s->maxprocs, n);
+	for (uint32_t i = 0; i < n; i++)
+		if (s->ps[i].retired)
+			p_revive_locked(s, &s->ps[i]);
+	retire_idle_locked(s);
+	for (uint32_t i = n; i < s->nr_ps; i++)
+		if (!s->ps[i].retired)
+			fetch_or_seq(&s->ps[i].attention, RT_ATT_RETIRE);
+	rt_unlock(s);
+	if (rt_any_work(s))
+		rt_wake(s);
+	return (int)was;
+}
+
+void rt_procs_retire_g0(struct rt_m *m)
+{
+	struct rt_sched *s = m->s;
+
+	rt_lock(s);
+	if (m->p->id >= s->maxprocs && !s->stopping) {
+		struct rt_p *p = m->p;
+
+		if (m->handed) {
+			struct rt_worklist l = { 0 };
+
+			rt_worklist_add(&l, m->handed);
+			rt_grq_put_locked(s, &l);
+			m->handed = 0;
+		}
+		rt_p_release(m, RT_P_DEAD);
+		p_retire_locked(s, p);
+	}
+	rt_unlock(s);
+	if (m->spinning) {
+		m->spinning = false;
+		fetch_add_seq(&s->nr_spinning, -1);
+	}
+	rt_wake(s);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ready.c - the seldom sides of switch.h and enter.h
+ */
+#include <urcu-bp.h>
+
+#include "base/bug.h"
+#include "sched/switch.h"
+
+__cold struct rt_m *rt_enter_slow(struct rt_m *m)
+{
+	struct rt_sched *s = m->s;
+
+	if (load_acq(&s->stopping))
+		rt_m_exit_now(m);
+	/* In brackets the P's word says BLOCKED, or is another M's already. */
+	RT_BUG_ON(!(m->curg->flags & RT_G_BLOCKING));
+	rt_leave(m);
+	return NULL;
+}
+
+void rt_put_slow(struct rt_p *p, rt_work w)
+{
+	struct rt_worklist l = { 0 };
+
+	for (;;) {
+		if (rt_runq_put(&p->rq, w))
+			return; /* thieves made room */
+		if (rt_runq_spill(&p->rq, w, &l))
+			break;
+	}
+	p->n.overflows++;
+	rt_grq_put(p->s, &l);
+}
+
+void rt_ready_foreign(struct rt_g *g)
+{
+	struct rt_worklist l = { 0 };
+	struct rt_sched *s;
+
+	rcu_read_lock();
+	s = rcu_dereference(rt_cur);
+	if (s) {
+		rt_worklist_add(&l, rt_work_g(g));
+		rt_grq_put(s, &l);
+		rt_wake(s);
+	}
+	/* else the run has ended and g with it */
+	rcu_read_unlock();
+}
+
+__noinline struct rt_g *rt_next_slow(struct rt_m *m, rt_work w)
+{
+	struct rt_g *g;
+
+	if (w && rt_work_is_spawn(w)) {
+		g = rt_g_begin(m->p, rt_work_to_spawn(w));
+		if (g)
+			return g;
+	}
+	m->handed = w; /* bound to another M, without a stack, or nothing */
+	return NULL;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.c - start and end of the run time
+ *
+ * The caller of rt_run() serves as no M: it sleeps until the main goroutine
+ * has ended. So it can return whatever the other Ms are doing.
+ *
+ * The end, in this order, and why:
+ *  1. `stopping` is set, by the M that ran main: whoever looks for work finds
+ *     the end instead.
+ *  2. `rt_cur` becomes NULL and readers are waited for: no thread of the
+ *     program's own brings new work.
+ *  3. Every P's word is revoked, and all CPUs pass a barrier: an M in state
+ *     USER will find, at its next entry, that it holds nothing.
+ *  4. Sleeping Ms are woken to end; those in state RUNTIME are waited for (they
+ *     are on the way to g0, or out of the run time).
+ *  5. What is left is in goroutines' own code. They keep the scheduler alive
+ *     by their references and end when they next enter. The caller goes.
+ */
+#include <errno.h>
+#include <urcu-bp.h>
+
+#include "base/bug.h"
+#include "base/clock.h"
+#include "base/sys.h"
+#include "sched/stats.h"
+#include "sched/switch.h"
+
+struct rt_sched *rt_cur;
+
+static uint32_t running; /* 1: a run is under way, or being set up */
+
+/* ---- start -------------------------------------------------------- */
+
+static struct rt_sched *sched_new(const struct rt_params *par)
+{
+	struct rt_sched *s = rt_zalloc(sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->max_threads = par->max_threads;
+	s->stack_class = par->stack_class;
+	s->ps = rt_map(RT_MAXPROCS_LIMIT * sizeof(*s->ps));
+	s->mslots = rt_map((s->max_threads + 1) * sizeof(*s->mslots));
+	s->free_mids = rt_map((s->max_threads + 1) * sizeof(*s->free_mids));
+	if (!s->ps || !s->mslots || !s->free_mids) {
+		if (s->ps)
+			rt_unmap(s->ps, RT_MAXPROCS_LIMIT * sizeof(*s->ps));
+		if (s->mslots)
+			rt_unmap(s->mslots, (s->max_threads + 1) * sizeof(*s->mslots));
+		if (s->free_mids)
+			rt_unmap(s->free_mids, (s->max_threads + 1) * sizeof(*s->free_mids));
+		rt_free(s);
+		return NULL;
+	}
+	pthread_mutex_init(&s->lock, NULL);
+	CDS_INIT_LIST_HEAD(&s->all_ms);
+	s->keeper_until_ns = RT_FOREVER;
+	s->coarse_ns = rt_now_ns();
+	s->next_id = 2; /* main is 1 */
+	s->refs = 1;
+	s->foreign_base = RT_TSAN ? 1 : 0; /* its background thread */
+	rt_procs_set(s, par->maxprocs);
+	return s;
+}
+
+static int spawn_main(struct rt_sched *s, void (*fn)(void *), void *arg)
+{
+	struct rt_worklist l = { 0 };
+	struct rt_spawn *sp = rt_spawn_get_shared(&s->spawns);
+
+	if (!sp)
+		return -ENOMEM;
+	sp->fn = fn;
+	sp->arg = arg;
+	sp->name = NULL;
+	sp->class = s->stack_class;
+	s->foreign_created = 1;
+	store_rel(&sp->id, 1);
+	rt_worklist_add(&l, rt_work_spawn(sp));
+	rt_grq_put(s, &l);
+	return 0;
+}
+
+static int start_threads(struct rt_sched *s)
+{
+	struct rt_p *p;
+	int r;
+
+	fetch_add_seq(&s->refs, 1);
+	r = rt_thread_start(rt_sysmon, s, 0);
+	if (r) {
+		rt_sched_unref(s);
+		store_seq(&s->sysmon_gone, 1);
+		return r;
+	}
+	rt_lock(s);
+	p = rt_p_idle_get_locked(s);
+	rt_unlock(s);
+	return rt_m_new(s, p, false);
+}
+
+/* ---- end ---------------------------------------------------------- */
+
+void rt_run_main_ended(struct rt_m *m)
+{
+	struct rt_sched *s = m->s;
+
+	rt_lock(s);
+	store_rel(&s->stopping, true);
+	rt_unlock(s);
+	store_rel(&s->done, 1);
+	rt_futex_wake(&s->done, 1);
+}
+
+static void revoke_all(struct rt_sched *s)
+{
+	uint32_t n = load_acq(&s->nr_ps);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct rt_p *p = &s->ps[i];
+		uint64_t w = load_rlx(&p->slot.word);
+
+		while (!cas_seq(&p->slot.word, w,
+				rt_pword(rt_pword_epoch(w) + 1, 0, RT_P_REVOKED)))
+			w = load_rlx(&p->slot.word);
+		fetch_or_seq(&p->attention, RT_ATT_STOP);
+	}
+	rt_membarrier(); /* pairs with the store-load in rt_enter() */
+}
+
+static void wake_parked(struct rt_sched *s)
+{
+	struct rt_m *m;
+
+	rt_lock(s);
+	cds_list_for_each_entry(m, &s->all_ms, all) {
+		if (m->idle || load_rlx(&m->curg) == NULL) {
+			store_rel(&m->exits, true);
+			rt_m_notify(m);
+		}
+	}
+	rt_unlock(s);
+}
+
+/* Are all Ms that are left in goroutines' own code? */
+static bool only_stragglers(struct rt_sched *s)
+{
+	struct rt_m *m;
+	bool only = true;
+
+	rt_lock(s);
+	cds_list_for_each_entry(m, &s->all_ms, all)
+		/* pairs with store_rel in rt_leave() */
+		only &= load_acq(&m->slot->state) == RT_M_USER;
+	rt_unlock(s);
+	return only;
+}
+
+static void sched_stop(struct rt_sched *s)
+{
+	rt_lock(s);
+	store_rel(&s->stopping, true);
+	rt_unlock(s);
+	rcu_assign_pointer(rt_cur, NULL);
+	synchronize_rcu();
+	revoke_all(s);
+	rt_sysmon_wake(s);
+	while (!load_acq(&s->sysmon_gone))
+		rt_futex_wait(&s->sysmon_gone, 0, RT_FOREVER);
+	for (;;) {
+		uint32_t gone = load_acq(&s->gone);
+
+		wake_parked(s);
+		if (only_stragglers(s))
+			break;
+		rt_futex_wait(&s->gone, gone, rt_now_ns() + RT_NS_PER_MS);
+	}
+}
+
+/* ---- both --------------------------------------------------------- */
+
+int rt_run(const struct rt_params *par, void (*fn)(void *), void *arg)
+{
+	struct rt_sched *s;
+	int r;
+
+	if (rt_m_self())
+		return -EPERM;
+	if (!cas_seq(&running, 0, 1))
+		return -EBUSY;
+	s = sched_new(par);
+	r = s ? spawn_main(s, fn, arg) : -ENOMEM;
+	if (r == 0) {
+		rcu_assign_pointer(rt_cur, s);
+		r = start_threads(s);
+		while (r == 0 && !load_acq(&s->done))
+			rt_futex_wait(&s->done, 0, RT_FOREVER);
+		sched_stop(s);
+		rt_stats_keep(s);
+	}
+	if (s)
+		rt_sched_unref(s);
+	store_seq(&running, 0);
+	return r;
+}

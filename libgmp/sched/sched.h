@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sched.h - P, M and the scheduler's own state
+ *
+ * A map of this layer:
+ *
+ *	enter.h    the one door into the run time and out of it
+ *	switch.h   pick, ready, park: the paths every goroutine takes
+ *	ready.c    the seldom sides of these
+ *	find.c     an M on its own stack looks for work
+ *	steal.c    in other Ps' queues
+ *	idle.c     idle Ps and Ms: wake, start, stop, hand off
+ *	grq.c      the global queue
+ *	m.c        threads
+ *	gmain.c    birth and death of goroutines
+ *	lock.c     goroutines bound to an M
+ *	block.c    brackets around blocking calls
+ *	sysmon.c   the thread that watches
+ *	deadlock.c nothing can ever run again
+ *	procs.c    the number of Ps
+ *	run.c      start and end
+ *
+ * One struct rt_sched lives for one gmprt_run(). It is reference-counted: the
+ * caller of gmprt_run() holds one, each M one, so that an M that is still in
+ * a goroutine's own code when the run has ended finds it when it comes back.
+ *
+ * Who may touch what:
+ *   rt_p     "owner" = the M that holds the P, in state RUNTIME. Fields are
+ *            the owner's unless they say otherwise.
+ *   rt_m     its own thread's, unless it says otherwise.
+ *   rt_sched `lock` guards what stands below it.
+ *
+ * Lock order: sched.lock, then a channel's or word's lock, then timers' and
+ * depots' (leaves). sched.lock is never taken with a leaf lock held.
+ */
+#ifndef RT_SCHED_SCHED_H
+#define RT_SCHED_SCHED_H
+
+#include <pthread.h>
+#include <urcu/rculist.h>
+
+#include "core/forkq.h"
+#include "core/g.h"
+#include "core/kport.h"
+#include "core/runq.h"
+#include "core/spawn.h"
+#include "core/stack.h"
+#include "core/timers.h"
+
+#define RT_MAXPROCS_LIMIT 1024
+#define RT_FAIR_TICK 61        /* Go's: a prime, so that no pattern hides from it */
+#define RT_STREAK_TRUST 8      /* see rt_wake_for_next() */
+#define RT_FOREVER INT64_MAX
+
+/* Bits others set in rt_p.attention; the owner's next pick goes the long way. */
+enum {
+	RT_ATT_STOP = 1,    /* the run has ended */
+	RT_ATT_RETIRE = 2,  /* maxprocs went below this P's number */
+	RT_ATT_TIMER = 4,   /* a timer is due */
+	RT_ATT_SLICE = 8,   /* 10 ms are over: `next` must queue like the others */
+};
+
+struct rt_p_stats {
+	uint64_t created, ended, steals, overflows, blocks, forks, inline_joins;
+	uint64_t idle_with_work_ns;
+};
+
+struct rt_p {
+	/* The hot lines. */
+	struct rt_sched *s;
+	struct rt_m *m;             /* the holder; dumps read */
+	uint32_t id;
+	uint32_t countdown;         /* picks until the fairness look */
+	uint32_t streak;            /* own `next` run here in a row; others zero it */
+	uint32_t skipped;           /* a wake-up was left to sysmon; sysmon clears */
+	uint64_t rounds;            /* fairness looks so far */
+	uint64_t slices;            /* time slices begun: picks but of `next` */
+	uint64_t id_next, id_end;   /* goroutine numbers handed to this P */
+	uint64_t rng;
+	struct rt_magazine gs;      /* dead Gs of the default class, with stacks */
+	struct rt_magazine spawns;
+	struct rt_p_stats n;
+
+	struct rt_pslot slot;       /* kport.h says who */
+	uint32_t attention __cacheline; /* anyone, atomic or */
+	struct rt_runq rq;
+	struct rt_forkq fq;
+	struct rt_timers timers __cacheline;
+
+	int64_t blocked_ns;         /* since when it is BLOCKED with work; else 0 */
+	struct rt_p *idle_next;     /* sched.lock */
+	bool retired;               /* sched.lock: given up as DEAD */
+
+	/* Sysmon's notes of what it saw last. */
+	struct {
+		uint64_t blocks, slices, picks;
+		int64_t blocked_ns, slice_ns;
+		rt_work next;
+		bool trimmed;
+	} mon;
+} __cacheline;
+
+struct rt_m {
+	/* The hot line. */
+	struct rt_mslot *slot;
+	struct rt_p *p;             /* NULL on the way to sleep */
+	uint64_t pword;             /* p's word while we hold it */
+	struct rt_g *curg;          /* dumps read */
+	int *errno_p;               /* this thread's errno */
+	struct rt_sched *s;
+	rt_work handed;             /* for this M's loop to run at once */
+	uint32_t scratch;           /* where a switch stores that publishes nothing */
+	bool spinning;
+
+	struct rt_ctx g0;           /* the thread's own stack, while a G runs */
+	struct rt_san san;
+	void (*call)(struct rt_m *, struct rt_g *); /* to be run on g0, once */
+	struct rt_g *call_g;
+	uint64_t rng;
+
+	uint32_t park __cacheline;  /* 1: a wake-up is pending; futex */
+	struct rt_p *next_p;        /* set by the waker before park = 1 */
+	struct rt_m *idle_next;     /* sched.lock */
+	bool idle;                  /* sched.lock: on the idle list */
+	bool exits;                 /* told to end: set by the waker before park */
+	struct rt_g *lock_g;        /* the G bound to this M */
+
+	uint32_t id;                /* slot number, from 1 */
+	int tid;
+	void *altstack;
+	struct cds_list_head all;   /* RCU; sched.lock to change */
+};
+
+struct rt_sched {
+	/* Read by all, written seldom. */
+	uint32_t maxprocs;
+	uint32_t nr_ps;             /* most there ever were: ps[0..nr_ps-1] are set up */
+	struct rt_p *ps;
+	struct rt_mslot *mslots;    /* max_threads + 1 of them */
+	uint32_t max_threads;
+	uint32_t stack_class;       /* default */
+	bool stopping;
+
+	int64_t coarse_ns __cacheline; /* sysmon's clock, for "waits since" */
+
+	/* The wake-up protocol, idle.c. */
+	uint32_t nr_spinning __cacheline;
+	uint32_t nr_idle_ps;        /* sched.lock to write */
+	int64_t keeper_until_ns;    /* when the time keeper wakes; RT_FOREVER: none */
+
+	/* Sysmon. */
+	uint32_t sysmon_word __cacheline; /* futex */
+	uint32_t sysmon_asleep;
+	uint32_t sysmon_gone;
+
+	struct rt_stacks stacks;
+	struct rt_spawn_pool spawns;
+	uint64_t next_id;           /* goroutine numbers, handed out by the batch */
+	uint64_t foreign_created;   /* goroutines begun by threads without a P */
+
+	pthread_mutex_t lock __cacheline;
+	struct rt_worklist grq;
+	uint32_t grq_len;           /* = grq.n; read without the lock */
+	struct rt_worklist starved; /* spawns that found no stack */
+	struct rt_p *idle_ps;       /* LIFO */
+	struct rt_m *idle_ms;       /* LIFO */
+	struct rt_m *keeper;        /* the idle M that sleeps until the next timer */
+	uint32_t nr_idle_ms;
+	uint32_t nr_ms, nr_ms_peak;
+	uint32_t nr_lost;           /* Ms in brackets whose P was retaken */
+	uint32_t nr_short_of_threads; /* times a thread could not be had */
+	uint32_t *free_mids, nr_free_mids, nr_mids; /* slot numbers */
+	struct cds_list_head all_ms; /* RCU for readers */
+	uint64_t nr_handoffs, nr_wakeups;
+	int foreign_base;           /* threads the sanitizer adds */
+
+	/* The end. */
+	uint32_t refs;
+	uint32_t done;              /* futex: the main goroutine has ended */
+	uint32_t gone;              /* futex: bumped by each M that ends */
+	int main_result;
+};
+
+/* The run that is under way, or NULL. RCU: threads that are no Ms hold
+ * rcu_read_lock() while they use it. */
+extern struct rt_sched *rt_cur;
+
+/* ---- idle.c ------------------------------------------------------- */
+
+void rt_lock(struct rt_sched *s);
+void rt_unlock(struct rt_sched *s);
+
+struct rt_p *rt_p_idle_get_locked(struct rt_sched *s);
+void rt_p_idle_put_locked(struct rt_sched *s, struct rt_p *p);
+void rt_p_acquire(struct rt_m *m, struct rt_p *p);
+/* The word of a P that m holds becomes IDLE or DEAD; m holds none then. */
+struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to);
+
+/* Puts one idle P to work if there is one and no M is spinning. */
+void rt_wake(struct rt_sched *s);
+/* Runs p on a parked or new M. p is held by nobody. */
+void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning);
+/* p's M has gone away: p to an M if it has work, else idle. */
+void rt_p_handoff(struct rt_sched *s, struct rt_p *p);
+/* Sleeps until the M is given a P (true) or told to end (false). */
+bool rt_m_stop_g0(struct rt_m *m);
+/* The same for an M that is on no list: one particular waker knows it. */
+bool rt_m_wait_g0(struct rt_m *m);
+void rt_m_notify(struct rt_m *m);
+/* A timer was set for when_ns: the time keeper must not sleep beyond it. */
+void rt_keeper_check(struct rt_sched *s, int64_t when_ns);
+
+/* ---- grq.c -------------------------------------------------------- */
+
+void rt_grq_put(struct rt_sched *s, struct rt_worklist *l);
+void rt_grq_put_locked(struct rt_sched *s, struct rt_worklist *l);
+/* A fair share for p: one returned, the rest in p's ring. */
+rt_work rt_grq_get_locked(struct rt_sched *s, struct rt_p *p, uint32_t most);
+rt_work rt_grq_get(struct rt_sched *s, struct rt_p *p, uint32_t most);
+
+/* ---- find.c, steal.c ---------------------------------------------- */
+
+/* Work for m, which holds a P then; 0: m is to end. */
+rt_work rt_find_g0(struct rt_m *m);
+rt_work rt_steal_g0(struct rt_m *m, int64_t *now_ns);
+bool rt_any_work(struct rt_sched *s);
+int64_t rt_next_timer(struct rt_sched *s);
+/* Fires p's due timers and readies their Gs on m's P. */
+void rt_timers_run_g0(struct rt_m *m, struct rt_p *p, int64_t now_ns);
+rt_work rt_forked_to_work(struct rt_p *p, struct gmprt_task *t);
+
+/* ---- m.c ---------------------------------------------------------- */
+
+int rt_m_new(struct rt_sched *s, struct rt_p *p, bool spinning);
+/* Switches from the current G to g0, which runs fn(m, g) there. */
+void rt_m_call(void (*fn)(struct rt_m *, struct rt_g *));
+_Noreturn void rt_m_exit_now(struct rt_m *m);
+void rt_sched_unref(struct rt_sched *s);
+
+/* ---- gmain.c ------------------------------------------------------ */
+
+void rt_g_root(void);
+struct rt_g *rt_g_begin(struct rt_p *p, struct rt_spawn *sp);
+struct rt_g *rt_g_begin_fn(struct rt_p *p, void (*fn)(void *), void *arg);
+_Noreturn void rt_g_exit(void);
+uint64_t rt_g_new_id_slow(struct rt_p *p);
+
+static inline uint64_t rt_g_new_id(struct rt_p *p)
+{
+	return likely(p->id_next != p->id_end) ? p->id_next++ : rt_g_new_id_slow(p);
+}
+
+/* ---- lock.c ------------------------------------------------------- */
+
+void rt_g_lock_m(struct rt_m *m);
+bool rt_g_unlock_m(struct rt_m *m);
+/* g is bound to another M: gives it m's P and sleeps. */
+void rt_locked_start_g0(struct rt_m *m, struct rt_g *g);
+/* m's bound G does not run: gives the P away, sleeps until it does. */
+void rt_locked_stop_g0(struct rt_m *m);
+
+/* ---- sysmon.c, deadlock.c ----------------------------------------- */
+
+void *rt_sysmon(void *sched);
+void rt_sysmon_wake(struct rt_sched *s);
+bool rt_deadlocked_locked(struct rt_sched *s);
+/* Ends the process, unless a thread that is no M may still wake someone. */
+void rt_deadlock_report(struct rt_sched *s);
+
+/* ---- procs.c ------------------------------------------------------ */
+
+uint32_t rt_procs_default(void);
+int rt_procs_set(struct rt_sched *s, uint32_t n);
+/* p's number is beyond maxprocs: empties it, releases it as DEAD. */
+void rt_procs_retire_g0(struct rt_m *m);
+
+/* ---- run.c -------------------------------------------------------- */
+
+struct rt_params {
+	uint32_t maxprocs;
+	uint32_t stack_class;
+	uint32_t max_threads;
+};
+
+/* Runs fn(arg) as the main goroutine; 0 or -errno. */
+int rt_run(const struct rt_params *par, void (*fn)(void *), void *arg);
+void rt_run_main_ended(struct rt_m *m);
+
+/* Hook for api/: called on each new M's thread and at its end. */
+extern void (*rt_m_thread_init)(struct rt_m *m);
+extern void (*rt_m_thread_fini)(struct rt_m *m);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sysmon.c - the thread that watches
+ *
+ * It holds no P and runs no goroutine. It looks every 20 us while it finds
+ * things to do; after 50 looks in vain (1 ms) it doubles the pause each time,
+ * up to 10 ms: Go's numbers. When all Ps idle it sleeps until one is put to
+ * work.
+ *
+ * What it does: takes Ps from Ms that have sat in brackets for longer than one
+ * look; ends the slice of a pair of goroutines that ready each other for 10 ms
+ * while others queue; wakes a P for a `next` that its own P did not run
+ * (switch.h); sees to timers that are due on busy Ps; brings spawns that found
+ * no stack back; keeps the coarse clock; gives idle stacks' memory back; finds
+ * the deadlock that a departing thread of the program's own has left behind.
+ *
+ * It reads Ps without a lock: everything it reads is one word, and what it
+ * decides is decided again by a compare-and-swap or under the lock.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/sys.h"
+#include "sched/switch.h"
+
+enum {
+	PAUSE_MIN_US = 20,
+	PAUSE_SKIP_US = 250, /* while wake-ups are left to us */
+	PAUSE_MAX_US = 10000,
+	LOOKS_IN_VAIN = 50,
+	SLICE_MS = 10,
+	HELD_MS = 10, /* Go's: an idle-queued P may stay with its M so long */
+};
+
+/* ---- one P -------------------------------------------------------- */
+
+/* True: it was blocked for more than one look and has been taken. */
+static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now)
+{
+	uint64_t word = load_acq(&p->slot.word), blocks = load_rlx(&p->n.blocks);
+	int64_t since;
+
+	if (rt_pword_state(word) != RT_P_BLOCKED)
+		return false;
+	if (p->mon.blocks != blocks) {
+		p->mon.blocks = blocks;
+		p->mon.blocked_ns = now;
+		return false;
+	}
+	/* Nothing to run on it, and others are free for what may come. */
+	if (!rt_runq_len(&p->rq) && !rt_forkq_len(&p->fq) && !load_rlx(&s->grq_len) &&
+	    load_rlx(&s->nr_idle_ps) + load_rlx(&s->nr_spinning) > 0 &&
+	    now - p->mon.blocked_ns < HELD_MS * RT_NS_PER_MS)
+		return false;
+	since = load_rlx(&p->blocked_ns);
+	rt_lock(s);
+	/* (c) in kport.h */
+	if (s->stopping ||
+	    !cas_acqrel(&p->slot.word, word,
+			rt_pword(rt_pword_epoch(word) + 1, 0, RT_P_RUNNING))) {
+		rt_unlock(s);
+		return false;
+	}
+	s->nr_lost++;
+	s->nr_handoffs++;
+	rt_unlock(s);
+	store_rlx(&p->m, NULL);
+	if (since)
+		p->n.idle_with_work_ns += (uint64_t)(rt_now_ns() - since);
+	rt_p_handoff(s, p);
+	return true;
+}
+
+/* 10 ms without a new slice, though something waits in the ring. */
+static void watch_slice(struct rt_p *p, int64_t now)
+{
+	uint64_t slices = load_rlx(&p->slices);
+
+	if (p->mon.slices != slices) {
+		p->mon.slices = slices;
+		p->mon.slice_ns = now;
+	} else if (now - p->mon.slice_ns > SLICE_MS * RT_NS_PER_MS && rt_runq_len(&p->rq) > 1) {
+		fetch_or_seq(&p->attention, RT_ATT_SLICE);
+		p->mon.slice_ns = now;
+	}
+}
+
+/* A wake-up for `next` was left out. True: keep looking closely. */
+static bool watch_next(struct rt_sched *s, struct rt_p *p)
+{
+	rt_work next = load_rlx(&p->rq.next);
+	uint64_t picks = load_rlx(&p->rounds) * RT_FAIR_TICK - load_rlx(&p->countdown);
+
+	if (!load_rlx(&p->skipped))
+		return false;
+	if (!next || next != p->mon.next || picks != p->mon.picks) {
+		p->mon.next = next;
+		p->mon.picks = picks;
+		if (!next)
+			store_rlx(&p->skipped, 0);
+		return true;
+	}
+	store_rlx(&p->streak, 0);
+	store_rlx(&p->skipped, 0);
+	if (load_rlx(&s->nr_idle_ps))
+		rt_wake(s);
+	return true;
+}
+
+static void watch_timers(struct rt_sched *s, struct rt_p *p, int64_t now)
+{
+	if (rt_timers_next(&p->timers) > now)
+		return;
+	fetch_or_seq(&p->attention, RT_ATT_TIMER);
+	if (load_rlx(&s->nr_idle_ps))
+		rt_wake(s); /* it finds them when it steals */
+}
+
+/* ---- housekeeping ------------------------------------------------- */
+
+static void feed_starved(struct rt_sched *s)
+{
+	if (!load_rlx(&s->starved.head))
+		return;
+	rt_lock(s);
+	rt_grq_put_locked(s, &s->starved);
+	rt_unlock(s);
+	rt_wake(s);
+}
+
+/* An idle P's cached stacks keep one page each. */
+static void trim_idle_locked(struct rt_sched *s)
+{
+	for (struct rt_p *p = s->idle_ps; p; p = p->idle_next) {
+		if (p->mon.trimmed)
+			continue;
+		p->mon.trimmed = true;
+		rt_stack_trim_chain(p->gs.cur);
+		rt_stack_trim_chain(p->gs.other);
+	}
+}
+
+static bool all_idle(struct rt_sched *s)
+{
+	return load_rlx(&s->nr_idle_ps) >= load_rlx(&s->maxprocs) && !rt_any_work(s) &&
+	       !load_rlx(&s->starved.head);
+}
+
+/*
+ * Nothing runs: sleeps until a P is put to work. Looks once a second as long
+ * as there is memory to give back, or nobody could ever wake a goroutine but
+ * some thread of the program's own, which may end.
+ */
+static void sleep_deeply(struct rt_sched *s)
+{
+	for (;;) {
+		uint32_t word = load_acq(&s->sysmon_word);
+		bool look_again, asleep;
+
+		store_seq(&s->sysmon_asleep, 1);
+		smp_mb(); /* pairs with the locked section in rt_m_start() */
+		if (!all_idle(s) || load_rlx(&s->stopping))
+			break;
+		rt_lock(s);
+		asleep = rt_deadlocked_locked(s);
+		rt_unlock(s);
+		look_again = rt_stacks_scavenge(&s->stacks, rt_now_ns()) || asleep;
+		if (rt_futex_wait(&s->sysmon_word, word,
+				  look_again ? rt_now_ns() + RT_NS_PER_SEC : RT_FOREVER) !=
+		    -ETIMEDOUT)
+			break;
+		if (asleep)
+			rt_deadlock_report(s);
+		rt_lock(s);
+		trim_idle_locked(s);
+		rt_unlock(s);
+	}
+	store_seq(&s->sysmon_asleep, 0);
+}
+
+void rt_sysmon_wake(struct rt_sched *s)
+{
+	fetch_add_seq(&s->sysmon_word, 1);
+	rt_futex_wake(&s->sysmon_word, 1);
+}
+
+/* ---- the loop ----------------------------------------------------- */
+
+/* Looks at all Ps; true if there was something to do. */
+static bool look(struct rt_sched *s, int64_t now, bool *closely)
+{
+	uint32_t n = load_acq(&s->nr_ps);
+	bool busy = false;
+
+	*closely = false;
+	for (uint32_t i = 0; i < n; i++) {
+		struct rt_p *p = &s->ps[i];
+
+		busy |= retake(s, p, now);
+		if (rt_pword_state(load_rlx(&p->slot.word)) != RT_P_RUNNING)
+			continue;
+		p->mon.trimmed = false;
+		watch_slice(p, now);
+		watch_timers(s, p, now);
+		*closely |= watch_next(s, p);
+	}
+	feed_starved(s);
+	/* Work, an idle P and nobody spinning: a thread could not be had. */
+	if (load_rlx(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning) && rt_any_work(s))
+		rt_wake(s);
+	return busy;
+}
+
+static int64_t pause_until(struct rt_sched *s, int64_t now, int64_t pause_us, bool closely)
+{
+	int64_t timer = rt_next_timer(s), until;
+
+	if (closely && pause_us > PAUSE_SKIP_US)
+		pause_us = PAUSE_SKIP_US;
+	until = now + pause_us * RT_NS_PER_US;
+	return timer > now && timer < until ? timer : until;
+}
+
+void *rt_sysmon(void *sched)
+{
+	struct rt_sched *s = sched;
+	int64_t pause_us = PAUSE_MIN_US, scavenge_ns = rt_now_ns();
+	int in_vain = 0;
+
+	while (!load_acq(&s->stopping)) {
+		uint32_t word = load_acq(&s->sysmon_word);
+		int64_t now = rt_now_ns();
+		bool closely;
+
+		store_rlx(&s->coarse_ns, now);
+		if (all_idle(s)) {
+			sleep_deeply(s);
+			in_vain = 0;
+			continue;
+		}
+		in_vain = look(s, now, &closely) ? 0 : in_vain + 1;
+		if (in_vain == 0)
+			pause_us = PAUSE_MIN_US;
+		else if (in_vain > LOOKS_IN_VAIN && pause_us < PAUSE_MAX_US)
+			pause_us = pause_us * 2 < PAUSE_MAX_US ? pause_us * 2 : PAUSE_MAX_US;
+		if (now - scavenge_ns > RT_NS_PER_SEC) {
+			scavenge_ns = now;
+			rt_stacks_scavenge(&s->stacks, now);
+		}
+		rt_futex_wait(&s->sysmon_word, word, pause_until(s, now, pause_us, closely));
+	}
+	store_seq(&s->sysmon_gone, 1);
+	rt_futex_wake(&s->sysmon_gone, 1);
+	rt_sched_unref(s);
+	return NULL;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chan.h - what chan.c and select.c share
+ */
+#ifndef RT_SYNC_CHAN_H
+#define RT_SYNC_CHAN_H
+
+#include <string.h>
+
+#include "sync/wait.h"
+
+struct gmprt_chan {
+	rt_spin lock;        /* guards all that is not constant */
+	uint32_t elem_size;  /* constant */
+	uint32_t cap;        /* constant */
+	uint32_t len;        /* also read without the lock */
+	uint32_t head;       /* index of the oldest element */
+	bool closed;
+	struct rt_waitq recvq, sendq;
+	unsigned char buf[] __attribute__((aligned(16)));
+};
+
+static __always_inline_ void rt_elem_copy(const gmprt_chan *c, void *to, const void *from)
+{
+	/* Most elements are a word or a pointer. */
+	if (likely(c->elem_size == 8))
+		__builtin_memcpy(to, from, 8);
+	else
+		memcpy(to, from, c->elem_size);
+}
+
+static __always_inline_ void *rt_chan_slot(gmprt_chan *c, uint32_t i)
+{
+	return c->buf + (size_t)i * c->elem_size;
+}
+
+static __always_inline_ uint32_t rt_chan_wrap(const gmprt_chan *c, uint32_t i)
+{
+	return i >= c->cap ? i - c->cap : i;
+}
+
+/* In place of a deadline: do not wait. */
+#define RT_CHAN_TRY ((int64_t)-1)
+
+/* What a try under the lock came to. */
+enum rt_chan_did {
+	RT_CHAN_DONE,    /* through the buffer */
+	RT_CHAN_DIRECT,  /* with *peer, whom the caller readies after unlock */
+	RT_CHAN_CLOSED,
+	RT_CHAN_BLOCKS,
+};
+
+/* Under c->lock. */
+enum rt_chan_did rt_chan_send_locked(gmprt_chan *c, const void *elem, struct rt_g **peer);
+enum rt_chan_did rt_chan_recv_locked(gmprt_chan *c, void *elem, struct rt_g **peer);
+
+#endif

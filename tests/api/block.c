@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * block.c - proves: between gmprt_block_enter() and gmprt_block_exit() the P
+ * works on for others, afterwards the goroutine holds a P again and its errno
+ */
+#include <pthread.h>
+
+#include "lib/gtest.h"
+
+static long ticks, done;
+
+static void ticker(void *arg)
+{
+	(void)arg;
+	while (!g_load(&done)) {
+		g_inc(&ticks);
+		gmprt_yield();
+	}
+	g_inc(&done);
+}
+
+static void one_blocks(void)
+{
+	uint64_t idle = g_stats().idle_with_work_ns;
+	uint64_t blocks = g_stats().nr_blocks;
+	long before, after;
+
+	g_go(ticker, NULL);
+	while (g_load(&ticks) == 0)
+		gmprt_yield();
+	before = g_load(&ticks);
+	gmprt_block_enter();
+	g_nap(200 * G_MS);
+	after = g_load(&ticks);
+	gmprt_block_exit();
+	G_GT(after - before, 1000 / G_SLOW);
+	G_GE(g_stats().nr_handoffs, 1);
+	G_EQ(blocks + 1, g_stats().nr_blocks);
+	/* sysmon may sleep 10 ms when nothing happened lately. */
+	G_LT(g_stats().idle_with_work_ns - idle, 60 * G_MS * G_SLOW);
+	/* Back on the only P: nobody else runs between two of our calls. */
+	for (int i = 0; i < 100; i++) {
+		before = g_load(&ticks);
+		g_nap(1000);
+		G_EQ(before, g_load(&ticks));
+		gmprt_yield();
+	}
+	g_store(&done, 1);
+	while (g_load(&done) != 2)
+		gmprt_yield();
+}
+
+TEST(another_goroutine_runs_on_the_only_P_meanwhile)
+{
+	g_watch("block", G_TIMEOUT * G_SLOW);
+	g_run(1, one_blocks);
+	g_watch_end();
+}
+
+/* ---- many blocked at a time ---- */
+
+static gmprt_wg wg;
+
+static void naps(void *arg)
+{
+	(void)arg;
+	g_set_errno(77);
+	gmprt_block_enter();
+	g_nap(100 * G_MS);
+	gmprt_block_exit();
+	G_EQ(77, g_errno());
+	gmprt_wg_done(&wg);
+}
+
+G_TEST(more_goroutines_than_Ps_block_side_by_side)
+{
+	int64_t start = g_now();
+
+	gmprt_wg_add(&wg, 32);
+	for (int i = 0; i < 32; i++)
+		g_go(naps, NULL);
+	gmprt_wg_wait(&wg);
+	/* One after the other would be 3.2 s for one P, 0.4 s for eight. */
+	G_LT(g_now() - start, (g_procs == 1 ? 1500 : 1000) * G_MS * G_SLOW);
+	G_GE(g_stats().nr_threads_peak, 20);
+	G_EQ(32, g_stats().nr_blocks);
+}
+
+/* ---- pairs ---- */
+
+G_TEST(inner_pairs_are_ignored)
+{
+	for (int i = 0; i < 1000; i++) {
+		gmprt_block_enter();
+		gmprt_block_enter();
+		gmprt_block_enter();
+		if (i % 100 == 0)
+			g_nap(G_MS);
+		gmprt_block_exit();
+		gmprt_block_exit();
+		if (i % 100 == 50)
+			g_nap(G_MS);
+		gmprt_block_exit();
+		gmprt_yield();
+	}
+}
+
+G_TEST(a_short_block_keeps_the_P)
+{
+	uint64_t before = g_stats().nr_handoffs;
+
+	for (int i = 0; i < G_LOOPS(100000); i++) {
+		gmprt_block_enter();
+		gmprt_block_exit();
+	}
+	/* Nobody else has work: there is no reason to hand over. */
+	G_LT(g_stats().nr_handoffs - before, G_LOOPS(100000) / 100);
+}
+
+static void blocks_shortly(void *seed)
+{
+	uint64_t rand = (uintptr_t)seed;
+
+	for (int i = 0; i < G_LOOPS(300); i++) {
+		int was = (int)(g_rand(&rand) % 100) + 1;
+
+		g_set_errno(was);
+		gmprt_block_enter();
+		g_nap((int64_t)(g_rand(&rand) % 100000));
+		gmprt_block_exit();
+		G_EQ(was, g_errno());
+		g_inc(&ticks);
+	}
+	gmprt_wg_done(&wg);
+}
+
+G_TEST(blocks_of_microseconds_lose_nobody)
+{
+	gmprt_wg_add(&wg, 16);
+	for (uintptr_t i = 1; i <= 16; i++)
+		g_go(blocks_shortly, (void *)i);
+	gmprt_wg_wait(&wg);
+	G_EQ(16 * G_LOOPS(300), g_load(&ticks));
+}
+
+/* ---- elsewhere ---- */
+
+static void *on_thread(void *arg)
+{
+	gmprt_block_enter();
+	gmprt_block_exit();
+	gmprt_block_exit(); /* nothing to do with goroutines: ignored */
+	return arg;
+}
+
+G_TEST(on_an_ordinary_thread_brackets_do_nothing)
+{
+	uint64_t before = g_stats().nr_blocks;
+	pthread_t t;
+
+	G_OK(pthread_create(&t, NULL, on_thread, NULL));
+	G_OK(pthread_join(t, NULL));
+	G_EQ(before, g_stats().nr_blocks);
+}
+
+static void main_ends_blocked(void *arg)
+{
+	(void)arg;
+	gmprt_block_enter();
+	g_store(&done, 1);
+	g_nap(50 * G_MS);
+	gmprt_block_exit();
+	G_FAIL("went on after main's end");
+}
+
+static void leaves_one_blocked(void)
+{
+	g_go(main_ends_blocked, NULL);
+	while (!g_load(&done))
+		gmprt_yield();
+}
+
+P_TEST(a_goroutine_blocked_at_mains_end_never_comes_back)
+{
+	for (int i = 0; i < 3; i++) {
+		g_store(&done, 0);
+		g_run(g_procs, leaves_one_blocked);
+	}
+	g_nap(200 * G_MS);
+	g_store(&done, 0);
+	g_run(g_procs, leaves_one_blocked);
+	g_nap(200 * G_MS);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gtest.c - the parts of gtest.h that need no harness
+ *
+ * Nothing here takes a lock of the C library while a goroutine could be
+ * switched: a test may run with the library's worst bug.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/gcheck.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
+int g_procs = 1;
+
+static long failing;
+static long finished;
+
+static struct {
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	bool stop;
+	int seconds;
+	const char *what;
+} watch = { .mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+
+/* ------------------------------------------------------------------ */
+
+void g_fail(const char *file, int line, const char *fmt, ...)
+{
+	char buf[1024];
+	va_list ap;
+	int n, m;
+
+	if (__atomic_exchange_n(&failing, 1, __ATOMIC_SEQ_CST))
+		for (;;)
+			pause();
+
+	n = snprintf(buf, sizeof(buf), "# %s:%d: procs %d, goroutine %llu: ", file, line, g_procs,
+		     (unsigned long long)gmprt_id());
+	va_start(ap, fmt);
+	m = vsnprintf(buf + n, sizeof(buf) - (size_t)n - 1, fmt, ap);
+	va_end(ap);
+	n = m < 0 ? n : n + m;
+	if (n > (int)sizeof(buf) - 2)
+		n = (int)sizeof(buf) - 2;
+	buf[n++] = '\n';
+	if (write(STDERR_FILENO, buf, (size_t)n) < 0)
+		_exit(1);
+	_exit(1);
+}
+
+static void *watcher(void *unused)
+{
+	struct timespec end;
+
+	(void)unused;
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += watch.seconds;
+	pthread_mutex_lock(&watch.mutex);
+	while (!watch.stop)
+		if (pthread_cond_timedwait(&watch.cond, &watch.mutex, &end) == ETIMEDOUT)
+			break;
+	if (watch.stop) {
+		pthread_mutex_unlock(&watch.mutex);
+		return NULL;
+	}
+	dprintf(STDERR_FILENO, "# %s: procs %d: hangs after %d s\n", watch.what, g_procs,
+		watch.seconds);
+	gmprt_dump(STDERR_FILENO);
+	/* The harness made this process the leader of a group: its children too. */
+	if (getpgrp() == getpid())
+		kill(0, SIGKILL);
+	_exit(1);
+}
+
+void g_watch(const char *what, int seconds)
+{
+	sigset_t all, old;
+
+	watch.what = what;
+	watch.seconds = seconds;
+	watch.stop = false;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	G_OK(pthread_create(&watch.thread, NULL, watcher, NULL));
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void g_watch_end(void)
+{
+	pthread_mutex_lock(&watch.mutex);
+	watch.stop = true;
+	pthread_cond_signal(&watch.cond);
+	pthread_mutex_unlock(&watch.mutex);
+	pthread_join(watch.thread, NULL);
+#ifdef __SANITIZE_ADDRESS__
+	/* The harness ends its child by _exit(), which checks for no leaks. */
+	if (__lsan_do_recoverable_leak_check())
+		G_FAIL("leaks, see above");
+#endif
+}
+
+static void main_goroutine(void *body)
+{
+	(*(void (**)(void))body)();
+	g_store(&finished, 1);
+}
+
+void g_run(int n, void (*body)(void))
+{
+	struct gmprt_options opt = { .size = sizeof(opt), .maxprocs = n };
+
+	g_procs = n;
+	g_store(&finished, 0);
+	G_OK(gmprt_run(&opt, main_goroutine, &body));
+	G_EQ(1, g_load(&finished));
+}
+
+/* ------------------------------------------------------------------ */
+
+int64_t g_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * G_SEC + t.tv_nsec;
+}
+
+void g_nap(int64_t ns)
+{
+	struct timespec t = { .tv_sec = ns / G_SEC, .tv_nsec = ns % G_SEC };
+
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		;
+}
+
+void g_go(void (*fn)(void *), void *arg)
+{
+	G_OK(gmprt_go(fn, arg));
+}
+
+void g_go_named(const char *name, void (*fn)(void *), void *arg)
+{
+	struct gmprt_attr attr = { .size = sizeof(attr), .name = name };
+
+	G_OK(gmprt_go_attr(&attr, fn, arg));
+}
+
+/* A list of all that g_chan() made, only to keep them reachable. */
+struct kept {
+	struct kept *next;
+	gmprt_chan *chan;
+};
+
+static struct kept *kept;
+
+gmprt_chan *g_chan(size_t elem_size, size_t cap)
+{
+	struct kept *k = malloc(sizeof(*k));
+
+	G_TRUE(k);
+	k->chan = gmprt_chan_make(elem_size, cap);
+	G_TRUE(k->chan);
+	k->next = __atomic_load_n(&kept, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&kept, &k->next, k, true, __ATOMIC_SEQ_CST,
+					    __ATOMIC_RELAXED))
+		;
+	return k->chan;
+}
+
+void g_until(const long *counter, long n)
+{
+	while (g_load(counter) != n)
+		gmprt_sleep(G_MS / 10);
+}
+
+__attribute__((noinline)) int g_errno(void)
+{
+	__asm__ volatile("" ::: "memory");
+	return errno;
+}
+
+__attribute__((noinline)) void g_set_errno(int e)
+{
+	__asm__ volatile("" ::: "memory");
+	errno = e;
+}
+
+/* Lines "goroutine N ..." of the dump that have the word and a state of rest. */
+static int count_blocked(const char *dump, const char *name)
+{
+	size_t len = strlen(name);
+	int n = 0;
+
+	for (const char *line = dump; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		size_t end = strcspn(line, "\n");
+		const char *at;
+
+		if (strncmp(line, "goroutine ", 10) != 0)
+			continue;
+		if (memmem(line, end, "running", 7) || memmem(line, end, "runnable", 8))
+			continue;
+		at = memmem(line, end, name, len);
+		if (at && !isalnum(at[-1]) && !isalnum(at[len]))
+			n++;
+	}
+	return n;
+}
+
+void g_parked(const char *name, int n)
+{
+	for (;;) {
+		char *dump = g_dump();
+		int found = count_blocked(dump, name);
+
+		free(dump);
+		if (found == n)
+			return;
+		gmprt_sleep(G_MS / 2);
+	}
+}
+
+uint64_t g_rand(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+long g_status_kb(const char *field)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[256];
+	long kb = -1;
+
+	G_TRUE(f);
+	while (kb < 0 && fgets(line, sizeof(line), f))
+		if (strncmp(line, field, strlen(field)) == 0)
+			kb = strtol(line + strlen(field), NULL, 10);
+	fclose(f);
+	return kb;
+}
+
+char *g_dump(void)
+{
+	int fd = memfd_create("dump", MFD_CLOEXEC);
+	off_t n;
+	char *s;
+
+	G_GE(fd, 0);
+	gmprt_dump(fd);
+	n = lseek(fd, 0, SEEK_END);
+	s = malloc((size_t)n + 1);
+	G_TRUE(s);
+	G_EQ(n, pread(fd, s, (size_t)n, 0));
+	s[n] = '\0';
+	close(fd);
+	return s;
+}
+
+struct gmprt_stats g_stats(void)
+{
+	struct gmprt_stats s = { .size = sizeof(s) };
+
+	G_OK(gmprt_stats_read(&s));
+	return s;
+}
