@@ -58,10 +58,11 @@ static void filter(void *arg)
 
 static int sieve(int argc, char **argv)
 {
-	long n = argc > 1 ? strtol(argv[1], NULL, 10) : 100;
+	char *end = "";
+	long n = argc > 1 ? strtol(argv[1], &end, 10) : 100;
 	chan *in;
 
-	if (argc > 2 || n < 1 || n > 100000) {
+	if (argc > 2 || *end || n < 1 || n > 100000) {
 		fputs("usage: sieve [N]: the first N primes, 1 to 100000, default 100\n", stderr);
 		return 2;
 	}

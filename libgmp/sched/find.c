@@ -38,8 +38,8 @@ static rt_work fair_look(struct rt_m *m)
 	struct rt_p *p = m->p;
 	struct gmprt_task *t;
 
-	p->countdown = RT_FAIR_TICK;
-	p->rounds++;
+	store_rlx(&p->countdown, RT_FAIR_TICK);
+	count_inc(&p->rounds);
 	if (rt_timers_next(&p->timers) != RT_FOREVER)
 		rt_timers_run_g0(m, p, rt_now_ns());
 	if (p->rounds % 4 == 0 && (t = rt_forkq_steal(&p->fq)))
@@ -85,7 +85,7 @@ static rt_work find_local(struct rt_m *m)
 		store_rlx(&p->streak, load_rlx(&p->streak) + 1);
 		return w;
 	}
-	p->slices++;
+	count_inc(&p->slices);
 	w = rt_runq_get(&p->rq);
 	if (w)
 		return w;

@@ -166,7 +166,7 @@ static __always_inline_ bool g_next_life(struct rt_m *m, struct rt_g *g)
 		n = rt_work_to_g(w);
 	else
 		n = rt_next_slow(m, w);
-	m->curg = n;
+	store_rlx(&m->curg, n);
 	rt_san_leave(&g->san, n ? &n->san : &m->san, 1);
 	rt_ctx_jump(n ? &n->ctx : &m->g0);
 }
@@ -178,6 +178,7 @@ __noinline void rt_g_root(void)
 
 	rt_san_arrive(&g->san);
 	do {
+		*m->errno_p = 0;
 		rt_leave(m);
 		g->fn(g->arg);
 		m = rt_enter();

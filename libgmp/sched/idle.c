@@ -171,7 +171,7 @@ static bool stop_ended(struct rt_m *m, bool notified, bool *again)
 		/* Someone has taken us off the list: the notice is coming. */
 		wait_notified(m, RT_FOREVER);
 	}
-	if (m->exits)
+	if (load_acq(&m->exits))
 		return false;
 	p = m->next_p;
 	m->next_p = NULL;
@@ -217,7 +217,7 @@ bool rt_m_stop_g0(struct rt_m *m)
 bool rt_m_wait_g0(struct rt_m *m)
 {
 	wait_notified(m, RT_FOREVER);
-	if (m->exits)
+	if (load_acq(&m->exits))
 		return false;
 	rt_p_acquire(m, m->next_p);
 	m->next_p = NULL;

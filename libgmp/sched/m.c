@@ -62,11 +62,11 @@ static void starve(struct rt_sched *s, rt_work w)
 
 static void run_g(struct rt_m *m, struct rt_g *g)
 {
-	m->curg = g;
+	store_rlx(&m->curg, g);
 	rt_san_leave(&m->san, &g->san, 0);
 	rt_ctx_switch(&m->g0, &g->ctx, &m->scratch, 0);
 	rt_san_arrive(&m->san);
-	m->curg = NULL;
+	store_rlx(&m->curg, NULL);
 }
 
 /* One thing off the queues, until its successors come back to g0. */
@@ -94,10 +94,11 @@ static void run_work(struct rt_m *m, rt_work w)
 
 static __noinline void m_loop(struct rt_m *m)
 {
-	while (!m->exits) {
+	while (!load_acq(&m->exits)) {
 		rt_work w;
 
-		if (m->lock_g && !m->handed) {
+		if (m->lock_g && m->handed != rt_work_g(m->lock_g)) {
+			RT_BUG_ON(m->handed);
 			rt_locked_stop_g0(m);
 			continue;
 		}

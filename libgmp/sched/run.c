@@ -87,6 +87,10 @@ static int start_threads(struct rt_sched *s)
 	struct rt_p *p;
 	int r;
 
+	/* Before sysmon runs, which sees work and would take them all. */
+	rt_lock(s);
+	p = rt_p_idle_get_locked(s);
+	rt_unlock(s);
 	fetch_add_seq(&s->refs, 1);
 	r = rt_thread_start(rt_sysmon, s, 0);
 	if (r) {
@@ -94,10 +98,10 @@ static int start_threads(struct rt_sched *s)
 		store_seq(&s->sysmon_gone, 1);
 		return r;
 	}
-	rt_lock(s);
-	p = rt_p_idle_get_locked(s);
-	rt_unlock(s);
-	return rt_m_new(s, p, false);
+	r = rt_m_new(s, p, false);
+	/* sysmon may have put another P to work, and that one be through with
+	 * main already: a run that has ended takes no new M. */
+	return r == -EAGAIN && load_acq(&s->stopping) ? 0 : r;
 }
 
 /* ---- end ---------------------------------------------------------- */

@@ -128,7 +128,9 @@ struct rt_m {
 	uint32_t id;                /* slot number, from 1 */
 	int tid;
 	void *altstack;
-	struct cds_list_head all;   /* RCU; sched.lock to change */
+	/* RCU; sched.lock to change. On a line's start like the list's head, so
+	 * that the head, taken for an entry at the end of a walk, is aligned. */
+	struct cds_list_head all __cacheline;
 };
 
 struct rt_sched {
@@ -170,7 +172,7 @@ struct rt_sched {
 	uint32_t nr_lost;           /* Ms in brackets whose P was retaken */
 	uint32_t nr_short_of_threads; /* times a thread could not be had */
 	uint32_t *free_mids, nr_free_mids, nr_mids; /* slot numbers */
-	struct cds_list_head all_ms; /* RCU for readers */
+	struct cds_list_head all_ms __cacheline; /* RCU for readers */
 	uint64_t nr_handoffs, nr_wakeups;
 	int foreign_base;           /* threads the sanitizer adds */
 

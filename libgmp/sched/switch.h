@@ -97,15 +97,17 @@ static __always_inline_ void rt_ready(struct rt_m *m, struct rt_g *g)
 static __always_inline_ rt_work rt_pick(struct rt_p *p)
 {
 	rt_work w;
+	uint32_t left = p->countdown - 1;
 
-	if (unlikely(--p->countdown == 0 || load_rlx(&p->attention)))
+	store_rlx(&p->countdown, left);
+	if (unlikely(left == 0 || load_rlx(&p->attention)))
 		return 0;
 	w = rt_runq_get_next(&p->rq);
 	if (w) {
 		store_rlx(&p->streak, load_rlx(&p->streak) + 1);
 		return w;
 	}
-	p->slices++;
+	count_inc(&p->slices);
 	return rt_runq_get(&p->rq);
 }
 
@@ -140,7 +142,7 @@ static __always_inline_ struct rt_m *rt_switch(struct rt_m *m, struct rt_g *g, s
 {
 	int err = *m->errno_p;
 
-	m->curg = n;
+	store_rlx(&m->curg, n);
 	rt_san_leave(&g->san, n ? &n->san : &m->san, 0);
 	rt_ctx_switch(&g->ctx, n ? &n->ctx : &m->g0, word, val);
 	rt_san_arrive(&g->san);

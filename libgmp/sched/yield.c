@@ -58,13 +58,16 @@ void rt_yield(void)
 	}
 	g = m->curg;
 	s = m->s;
+	if (unlikely(g->flags & RT_G_LOCKED)) {
+		yield_slow(m, 0); /* its M runs nothing else */
+		return;
+	}
 	w = rt_pick(m->p);
 	if (!w && alone(m->p)) {
 		rt_leave(m);
 		return;
 	}
-	if (unlikely(!w || (g->flags & RT_G_LOCKED) ||
-		     !rt_runq_prepare(&m->p->rq, rt_work_g(g), &tail))) {
+	if (unlikely(!w || !rt_runq_prepare(&m->p->rq, rt_work_g(g), &tail))) {
 		yield_slow(m, w);
 		return;
 	}

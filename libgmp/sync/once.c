@@ -2,11 +2,16 @@
 /*
  * once.c - done is set after fn has returned, so who reads it needs no lock
  */
-#include "base/atomic.h"
 #include <gmprt.h>
+
+#include "base/atomic.h"
+#include "base/bug.h"
+#include "core/tls.h"
 
 static __noinline void once_slow(gmprt_once *o, void (*fn)(void *), void *arg)
 {
+	if (!rt_m_self())
+		rt_misuse("gmprt_once_do: this is no goroutine");
 	gmprt_mutex_lock(&o->mutex);
 	if (!load_rlx(&o->done)) {
 		fn(arg);

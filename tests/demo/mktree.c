@@ -112,6 +112,7 @@ static void churn(const char *root, long n, const char *link)
 {
 	static char data[100000];
 	char path[64];
+	size_t size;
 
 	if (chdir(root))
 		err(1, "%s", root);
@@ -119,7 +120,8 @@ static void churn(const char *root, long n, const char *link)
 		for (long i = 0; i < n; i++) {
 			snprintf(path, sizeof(path), "%ld", i);
 			if (round % 2) {
-				put(AT_FDCWD, "../file", data, 1 + (i * 7919 + round) % sizeof(data));
+				size = 1 + (i + round) * 7919 % sizeof(data);
+				put(AT_FDCWD, "../file", data, size);
 				rename("../file", path);
 				continue;
 			}
