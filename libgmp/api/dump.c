@@ -22,9 +22,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <urcu-bp.h>
 
 #include "base/clock.h"
+#include "base/rcu.h"
 #include "base/sys.h"
 #include "base/unwind.h"
 #include "sched/sched.h"
@@ -90,17 +90,19 @@ static void __printf(2, 3) putf(struct dump *d, const char *fmt, ...)
 
 /* ---- goroutines --------------------------------------------------- */
 
-/* The M that runs g, or 0. */
-static uint32_t running_on(struct rt_sched *s, struct rt_g *g)
+/* The M that runs g, or 0. Not for TSan: what liburcu publishes is hidden from it. */
+static __attribute__((no_sanitize("thread"))) __noinline uint32_t running_on(struct rt_sched *s,
+									   struct rt_g *g)
 {
 	struct rt_m *m;
 	uint32_t id = 0;
 
-	rcu_read_lock();
+	rt_rcu_read_lock();
+	rt_san_acquire(&s->all_ms);
 	cds_list_for_each_entry_rcu(m, &s->all_ms, all)
 		if (load_rlx(&m->curg) == g)
 			id = m->id;
-	rcu_read_unlock();
+	rt_rcu_read_unlock();
 	return id;
 }
 
@@ -110,8 +112,8 @@ static void put_head(struct dump *d, uint64_t id, const char *name, const char *
 
 	d->nr++;
 	putf(d, "goroutine %llu", (unsigned long long)id);
-	if (name)
-		putf(d, " \"%.31s\"", name);
+	if (*name)
+		putf(d, " \"%s\"", name);
 	if (secs >= 60)
 		putf(d, " [%s, %lld minutes]:\n", state, (long long)(secs / 60));
 	else if (secs > 0)
@@ -120,63 +122,86 @@ static void put_head(struct dump *d, uint64_t id, const char *name, const char *
 		putf(d, " [%s]:\n", state);
 }
 
-struct parked {
+/* What a G looked like at one moment. */
+struct seen {
 	struct rt_g *g;
 	uint64_t id;
 	uint32_t nr_parks;
-	uint8_t reason;
+	uint8_t reason, flags;
+	int64_t since_ns;
+	struct rt_unwind_regs regs;
+	char name[RT_NAME_BYTES];
 };
 
-/* Has g stayed where it was when `arg` was taken? */
-static bool still_parked(void *arg)
+/*
+ * Reads a G that others write. Words may be of different moments: what is made
+ * of them is checked by still_parked() or is only shown. Not for TSan, which
+ * would want the writers, all of them hot, to be told.
+ */
+static __attribute__((no_sanitize("thread"))) __noinline void see(struct rt_g *g, struct seen *k)
 {
-	struct parked *k = arg;
+	const volatile struct rt_g *v = g;
 
-	smp_mb(); /* the copy before, the words after */
-	return load_rlx(&k->g->id) == k->id && load_rlx(&k->g->nr_parks) == k->nr_parks &&
-	       load_rlx(&k->g->reason) == k->reason;
+	k->g = g;
+	k->id = v->id;
+	k->nr_parks = v->nr_parks;
+	k->reason = v->reason;
+	smp_mb(); /* the words that tell whether it moved before all others */
+	k->flags = v->flags;
+	k->since_ns = v->since_ns;
+	k->regs = (struct rt_unwind_regs){
+		.pc = (uintptr_t)v->ctx.pc,
+		.sp = (uintptr_t)v->ctx.sp,
+		.fp = (uintptr_t)v->ctx.fp,
+		.stack_hi = (uintptr_t)g,
+	};
+	for (int i = 0; i < RT_NAME_BYTES; i++)
+		k->name[i] = v->name[i];
+	k->name[RT_NAME_BYTES - 1] = '\0';
 }
 
-static void put_stack(struct dump *d, struct rt_g *g, struct parked *k,
-		      const struct rt_unwind_regs *regs)
+/* Has g stayed where it was when `arg` was seen? */
+static __attribute__((no_sanitize("thread"))) __noinline bool still_parked(void *arg)
+{
+	const struct seen *k = arg;
+	const volatile struct rt_g *v = k->g;
+
+	smp_mb(); /* the copy before, the words after */
+	return v->id == k->id && v->nr_parks == k->nr_parks && v->reason == k->reason;
+}
+
+static void put_stack(struct dump *d, const struct rt_unwind_regs *regs, struct seen *parked)
 {
 	struct rt_unwind_sink sink = { put, d, FRAMES_MAX };
 
 	if (!d->unwind)
 		return;
-	(void)g;
-	if (rt_unwind_stack(d->unwind, regs, k ? still_parked : NULL, k, &sink) < 0)
+	if (rt_unwind_stack(d->unwind, regs, parked ? still_parked : NULL, parked, &sink) < 0)
 		putf(d, "\t(it moved meanwhile)\n");
 }
 
 static void put_g(struct rt_g *g, void *arg)
 {
 	struct dump *d = arg;
-	struct parked k = { g, load_acq(&g->id), load_rlx(&g->nr_parks), load_rlx(&g->reason) };
-	struct rt_unwind_regs regs = { 0 };
-	uint32_t m = g == d->self ? 0 : running_on(d->s, g);
+	struct seen k;
 	char state[64];
+	uint32_t m;
 
+	see(g, &k);
 	if (k.id == 0)
 		return;
+	m = g == d->self ? 0 : running_on(d->s, g);
 	if (g == d->self) {
-		put_head(d, k.id, g->name, "running", 0);
-		put_stack(d, g, NULL, &d->self_regs);
+		put_head(d, k.id, k.name, "running", 0);
+		put_stack(d, &d->self_regs, NULL);
 	} else if (m) {
-		bool blocked = load_rlx(&g->flags) & RT_G_BLOCKING;
-
-		snprintf(state, sizeof(state), "%s on M%u", blocked ? "blocking call" : "running",
-			 m);
-		put_head(d, k.id, g->name, state, 0);
+		snprintf(state, sizeof(state), "%s on M%u",
+			 k.flags & RT_G_BLOCKING ? "blocking call" : "running", m);
+		put_head(d, k.id, k.name, state, 0);
 		putf(d, "\t(its stack is in use)\n");
 	} else {
-		put_head(d, k.id, g->name, rt_reason_name(k.reason),
-			 k.reason ? load_rlx(&g->since_ns) : 0);
-		regs.pc = (uintptr_t)load_rlx(&g->ctx.pc);
-		regs.sp = (uintptr_t)load_rlx(&g->ctx.sp);
-		regs.fp = (uintptr_t)load_rlx(&g->ctx.fp);
-		regs.stack_hi = (uintptr_t)g;
-		put_stack(d, g, &k, &regs);
+		put_head(d, k.id, k.name, rt_reason_name(k.reason), k.reason ? k.since_ns : 0);
+		put_stack(d, &k.regs, &k);
 	}
 	putf(d, "\n");
 	flush(d);
@@ -189,7 +214,7 @@ static void put_spawn(struct rt_spawn *sp, void *arg)
 
 	if (!id)
 		return;
-	put_head(d, id, NULL, "runnable, not begun", 0);
+	put_head(d, id, "", "runnable, not begun", 0);
 	putf(d, "\n");
 }
 
@@ -254,14 +279,14 @@ GMPRT_API __noinline void gmprt_dump(int fd)
 	int saved = errno;
 	struct dump *d;
 
-	rcu_read_lock();
+	rt_rcu_read_lock();
 	d = rt_zalloc(sizeof(*d));
 	if (!d) {
-		rcu_read_unlock();
+		rt_rcu_read_unlock();
 		return;
 	}
 	d->fd = fd;
-	d->s = rcu_dereference(rt_cur);
+	d->s = load_acq(&rt_cur);
 	if (!d->s) {
 		putf(d, "gmprt: no run is under way\n");
 		flush(d);
@@ -276,6 +301,6 @@ GMPRT_API __noinline void gmprt_dump(int fd)
 		pthread_mutex_unlock(&one);
 	}
 	rt_free(d);
-	rcu_read_unlock();
+	rt_rcu_read_unlock();
 	errno = saved;
 }

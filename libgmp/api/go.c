@@ -6,16 +6,14 @@
 
 #include <errno.h>
 #include <string.h>
-#include <urcu-bp.h>
 
 #include "base/bug.h"
+#include "base/rcu.h"
 #include "base/sys.h"
 #include "sched/block.h"
 #include "sched/switch.h"
 #include "sched/yield.h"
 #include "sync/fork.h"
-
-#define NAME_MAX_BYTES 31
 
 /* ---- go ----------------------------------------------------------- */
 
@@ -37,8 +35,8 @@ static __noinline int go_foreign(void (*fn)(void *), void *arg, char *name, int 
 	struct rt_sched *s;
 	int r = -EPERM;
 
-	rcu_read_lock();
-	s = rcu_dereference(rt_cur);
+	rt_rcu_read_lock();
+	s = load_acq(&rt_cur);
 	if (s) {
 		sp = rt_spawn_get_shared(&s->spawns);
 		r = -ENOMEM;
@@ -52,7 +50,7 @@ static __noinline int go_foreign(void (*fn)(void *), void *arg, char *name, int 
 		rt_wake_others(s);
 		r = 0;
 	}
-	rcu_read_unlock();
+	rt_rcu_read_unlock();
 	return r;
 }
 
@@ -84,8 +82,8 @@ GMPRT_API int gmprt_go(void (*fn)(void *), void *arg)
 
 static char *name_copy(const char *from)
 {
-	size_t n = strnlen(from, NAME_MAX_BYTES);
-	char *name = rt_zalloc(n + 1);
+	size_t n = strnlen(from, RT_NAME_BYTES - 1);
+	char *name = rt_zalloc(RT_NAME_BYTES);
 
 	if (name)
 		memcpy(name, from, n);
@@ -151,8 +149,8 @@ GMPRT_API long gmprt_num_goroutine(void)
 	struct rt_sched *s;
 	uint64_t n = 0;
 
-	rcu_read_lock();
-	s = rcu_dereference(rt_cur);
+	rt_rcu_read_lock();
+	s = load_acq(&rt_cur);
 	if (s) {
 		uint32_t nr = load_acq(&s->nr_ps);
 
@@ -160,7 +158,7 @@ GMPRT_API long gmprt_num_goroutine(void)
 		for (uint32_t i = 0; i < nr; i++)
 			n += load_rlx(&s->ps[i].n.created) - load_rlx(&s->ps[i].n.ended);
 	}
-	rcu_read_unlock();
+	rt_rcu_read_unlock();
 	return (long)n;
 }
 

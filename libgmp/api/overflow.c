@@ -54,7 +54,7 @@ static _Noreturn void report_sig(struct rt_g *g)
 
 	p = put_str(p, end, "fatal error: stack overflow: goroutine ");
 	p = put_num(p, end, g->id);
-	if (g->name) {
+	if (g->name[0]) {
 		p = put_str(p, end, " \"");
 		p = put_str(p, end, g->name);
 		p = put_str(p, end, "\"");

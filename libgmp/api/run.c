@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <urcu-bp.h>
 
 #include "api/api.h"
 #include "base/bug.h"
+#include "base/rcu.h"
 #include "core/cpus.h"
 #include "sched/stats.h"
 #include "sched/switch.h"
@@ -151,10 +151,10 @@ GMPRT_API int gmprt_maxprocs(int n)
 		rt_leave(m);
 		return was;
 	}
-	rcu_read_lock();
-	s = rcu_dereference(rt_cur);
+	rt_rcu_read_lock();
+	s = load_acq(&rt_cur);
 	was = s ? (int)load_rlx(&s->maxprocs) : 0;
-	rcu_read_unlock();
+	rt_rcu_read_unlock();
 	return was ? was : default_procs();
 }
 
@@ -172,13 +172,13 @@ GMPRT_API int gmprt_stats_read(struct gmprt_stats *out)
 
 	if (size < offsetof(struct gmprt_stats, nr_threads))
 		return -EINVAL;
-	rcu_read_lock();
-	s = rcu_dereference(rt_cur);
+	rt_rcu_read_lock();
+	s = load_acq(&rt_cur);
 	if (s)
 		rt_stats_sum(s, &t);
 	else if (!rt_stats_last(&t))
 		r = -ENODATA;
-	rcu_read_unlock();
+	rt_rcu_read_unlock();
 	if (r)
 		return r;
 	t.size = size;

@@ -107,12 +107,21 @@ static inline void rt_san_stack_gone(struct rt_san *s)
 #endif
 }
 
-/* A store that the switch makes in assembly is a release on that word. */
+/* A store that the switch makes in assembly is a release on that word; so is a
+ * publication by liburcu's macros, which older versions hide from TSan. */
 static __always_inline_ void rt_san_release(void *word)
 {
 	(void)word;
 #if RT_TSAN
 	__tsan_release(word);
+#endif
+}
+
+static __always_inline_ void rt_san_acquire(void *word)
+{
+	(void)word;
+#if RT_TSAN
+	__tsan_acquire(word);
 #endif
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/rcu.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
@@ -171,6 +172,8 @@ void rt_free(void *at)
 {
 	free(at);
 }
+
+char rt_rcu_tag; /* rcu.h */
 
 /* ---- threads ------------------------------------------------------ */
 

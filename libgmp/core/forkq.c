@@ -14,7 +14,7 @@ bool rt_forkq_pop_slow(struct rt_forkq *q, uint32_t at)
 {
 	bool mine;
 
-	store_rlx(&q->bottom, at + 1);
+	store_rel(&q->bottom, at + 1);
 	rt_spin_lock(&q->lock);
 	/* No thief is between its two steps now: top is final. */
 	mine = (int32_t)(q->top - at) <= 0;
@@ -33,12 +33,12 @@ struct gmprt_task *rt_forkq_pop_any(struct rt_forkq *q)
 	while (q->bottom != load_rlx(&q->top)) {
 		uint32_t at = q->bottom - 1;
 
-		store_rlx(&q->bottom, at);
+		store_rel(&q->bottom, at);
 		smp_mb(); /* (1) */
 		if ((int32_t)(load_rlx(&q->top) - at) > 0) {
 			/* A thief has it, or is about to step back: under the
 			 * lock it is decided. Bottom = top is empty. */
-			store_rlx(&q->bottom, at + 1);
+			store_rel(&q->bottom, at + 1);
 			rt_spin_lock(&q->lock);
 			if ((int32_t)(q->top - at) > 0) {
 				rt_spin_unlock(&q->lock);

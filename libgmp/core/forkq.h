@@ -81,7 +81,7 @@ static __always_inline_ bool rt_forkq_pop_own(struct rt_forkq *q, struct gmprt_t
 {
 	if (unlikely(q->bottom != at + 1 || load_rlx(&q->slot[at % RT_FORKQ_SIZE]) != t))
 		return false;
-	store_rlx(&q->bottom, at);
+	store_rel(&q->bottom, at); /* what lies below stays published */
 	smp_mb(); /* (1) */
 	if (unlikely((int32_t)(load_rlx(&q->top) - at) > 0))
 		return rt_forkq_pop_slow(q, at);

@@ -53,6 +53,8 @@ enum {
  */
 enum rt_claim { RT_CLAIM_ARMED, RT_CLAIM_CLAIMED, RT_CLAIM_SETUP };
 
+#define RT_NAME_BYTES 32
+
 struct rt_m;
 struct rt_frame;
 struct rt_task;
@@ -73,7 +75,7 @@ struct rt_g {
 	int64_t since_ns __cacheline; /* coarse clock at the park; any thread reads */
 	void (*fn)(void *);
 	void *arg;
-	char *name;         /* owned */
+	char name[RT_NAME_BYTES]; /* "": none */
 	struct rt_m *lock_m; /* the M it is bound to */
 	struct rt_frame *frame; /* innermost task run in place, sync/fork.c */
 	struct rt_task *task;   /* forked task this G was made for, or NULL */

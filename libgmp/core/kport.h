@@ -15,7 +15,7 @@
  *   RUNNING  DEAD     owner, under the lock           store
  *   RUNNING  BLOCKED  owner, block_enter              store_rel   (a)
  *   BLOCKED  RUNNING  the same owner, block_exit      cas_acqrel  (b)
- *   BLOCKED  RUNNING  sysmon, for no owner yet (0)    cas_acqrel, epoch + 1 (c)
+ *   BLOCKED  IDLE     sysmon, who then gives it on    cas_acqrel, epoch + 1 (c)
  *   IDLE     DEAD     under the lock                  store
  *   any      REVOKED  the end of a run                xchg, epoch + 1 (d)
  *

@@ -26,7 +26,7 @@ struct rt_spawn {
 	uint64_t id;       /* 0: free */
 	void (*fn)(void *);
 	void *arg;
-	char *name;        /* owned; NULL: none */
+	char *name;        /* owned, RT_NAME_BYTES; NULL: none */
 	uint32_t class;    /* stack class, core/stack.h */
 } __cacheline;
 

@@ -277,21 +277,6 @@ void rt_stacks_each(struct rt_stacks *st, void (*fn)(struct rt_g *, void *), voi
 	}
 }
 
-struct rt_g *rt_stacks_find_sig(struct rt_stacks *st, const void *addr)
-{
-	const char *at = addr;
-
-	for (uint32_t k = RT_STACK_CLASS_MIN; k <= RT_STACK_CLASS_MAX; k++) {
-		for (struct rt_arena *a = load_acq(&st->class[k].arenas); a; a = a->next) {
-			size_t off = (size_t)(at - a->base) >> k;
-
-			if (at >= a->base && off < load_acq(&a->used))
-				return slot_g(a, k, (uint32_t)off);
-		}
-	}
-	return NULL;
-}
-
 void rt_stacks_count(struct rt_stacks *st, uint64_t *nr, uint64_t *reserved_bytes)
 {
 	*nr = *reserved_bytes = 0;
@@ -303,15 +288,8 @@ void rt_stacks_count(struct rt_stacks *st, uint64_t *nr, uint64_t *reserved_byte
 	}
 }
 
-static void g_gone(struct rt_g *g, void *arg)
-{
-	(void)arg;
-	rt_free(g->name);
-}
-
 void rt_stacks_free(struct rt_stacks *st)
 {
-	rt_stacks_each(st, g_gone, NULL);
 	for (uint32_t k = RT_STACK_CLASS_MIN; k <= RT_STACK_CLASS_MAX; k++) {
 		struct rt_stack_class *c = &st->class[k];
 

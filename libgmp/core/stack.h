@@ -124,9 +124,6 @@ void rt_stack_trim_chain(struct rt_free *chain);
 /* fn(g, arg) for each G with a stack that is alive. Any thread. */
 void rt_stacks_each(struct rt_stacks *st, void (*fn)(struct rt_g *, void *), void *arg);
 
-/* The G in whose slot addr lies, or NULL. Async-signal-safe. */
-struct rt_g *rt_stacks_find_sig(struct rt_stacks *st, const void *addr);
-
 void rt_stacks_count(struct rt_stacks *st, uint64_t *nr, uint64_t *reserved_bytes);
 
 /* Nobody uses the stacks any more. */

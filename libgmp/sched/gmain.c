@@ -7,11 +7,14 @@
  * rt_g_root(): no switch, no free list, a stack that is warm. Otherwise the
  * stack goes to the P's magazine while we still stand on it. That is safe:
  * only this M takes from this magazine, and the next thing it does is to jump
- * to another stack.
+ * to another stack. (A stack of another size goes to a list of all Ms; it must
+ * be left first.)
  *
  * gmprt_exit() ends on g0 instead: the frames between it and the root were
  * never unwound, and a new life must not begin below them.
  */
+#include <string.h>
+
 #include "base/bug.h"
 #include "base/sys.h"
 #include "sched/switch.h"
@@ -43,10 +46,19 @@ static __always_inline_ void g_set(struct rt_g *g, uint64_t id, void (*fn)(void 
 	store_rel(&g->id, id); /* pairs with load_acq in rt_stacks_each() */
 }
 
+static __noinline void take_name(struct rt_g *g, struct rt_spawn *sp)
+{
+	memcpy(g->name, sp->name, RT_NAME_BYTES);
+	rt_free(sp->name);
+	sp->name = NULL;
+}
+
 static __always_inline_ void g_set_spawn(struct rt_p *p, struct rt_g *g, struct rt_spawn *sp)
 {
-	g->name = sp->name;
-	sp->name = NULL;
+	if (unlikely(sp->name))
+		take_name(g, sp);
+	else
+		g->name[0] = '\0';
 	g_set(g, sp->id, sp->fn, sp->arg);
 	rt_spawn_put(&p->s->spawns, &p->spawns, sp);
 }
@@ -77,7 +89,7 @@ struct rt_g *rt_g_begin_fn(struct rt_p *p, void (*fn)(void *), void *arg)
 	struct rt_g *g = g_get(p, p->s->stack_class);
 
 	if (g) {
-		g->name = NULL;
+		g->name[0] = '\0';
 		g_set(g, rt_g_new_id(p), fn, arg);
 		p->n.created++;
 	}
@@ -90,25 +102,18 @@ struct rt_g *rt_g_begin_fn(struct rt_p *p, void (*fn)(void *), void *arg)
 static __always_inline_ void g_end(struct rt_p *p, struct rt_g *g)
 {
 	store_rlx(&g->id, 0);
-	if (unlikely(g->name)) {
-		rt_free(g->name);
-		g->name = NULL;
-	}
 	count_inc(&p->n.ended);
 }
 
+/* A stack of the default size, into p's magazine. */
 static void g_put(struct rt_p *p, struct rt_g *g)
 {
-	struct rt_sched *s = p->s;
-
 	g->since_ns = 0; /* stack.c's, while free */
-	if (likely(g->class == s->stack_class))
-		rt_stack_put(&s->stacks, &p->gs, g);
-	else
-		rt_stack_put_shared(&s->stacks, g);
+	rt_stack_put(&p->s->stacks, &p->gs, g);
 }
 
-/* On g0: g was left for good, by gmprt_exit() or bound to its M or as main. */
+/* On g0: g was left for good, by gmprt_exit(), bound to its M, as main, or with
+ * a stack of its own size, which goes back to where any M may take it. */
 static void g_end_g0(struct rt_m *m, struct rt_g *g)
 {
 	bool main = g->flags & RT_G_MAIN;
@@ -116,12 +121,15 @@ static void g_end_g0(struct rt_m *m, struct rt_g *g)
 	if (g->lock_depth) {
 		/* Its thread may be in any state: it ends with the goroutine. */
 		m->lock_g = NULL;
-		m->exits = true;
+		store_rel(&m->exits, true);
 	}
 	g_end(m->p, g);
 	rt_san_stack_gone(&g->san);
 	rt_san_stack_new(&g->san, rt_g_stack_lo(g), (size_t)((char *)g - rt_g_stack_lo(g)));
-	g_put(m->p, g);
+	if (g->class == m->s->stack_class)
+		g_put(m->p, g);
+	else
+		rt_stack_put_shared(&m->s->stacks, g);
 	if (main)
 		rt_run_main_ended(m);
 }
@@ -149,7 +157,7 @@ static __always_inline_ bool g_next_life(struct rt_m *m, struct rt_g *g)
 	struct rt_g *n;
 	rt_work w;
 
-	if (unlikely(g->flags & (RT_G_MAIN | RT_G_LOCKED)))
+	if (unlikely(g->flags & (RT_G_MAIN | RT_G_LOCKED) || g->class != p->s->stack_class))
 		rt_m_call(g_end_g0);
 	g_end(p, g);
 	w = rt_pick(p);

@@ -100,9 +100,18 @@ struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to)
 
 /* ---- Ms ----------------------------------------------------------- */
 
-void rt_m_notify(struct rt_m *m)
+/*
+ * Waking is two steps. The notice is given under the lock, which an M passes
+ * before it frees itself. The futex call comes after the unlock and needs m's
+ * address only: should m be gone by then, it wakes nobody.
+ */
+void rt_m_notice_locked(struct rt_m *m)
 {
-	store_rel(&m->park, 1); /* pairs with the exchange in rt_m_wait_g0() */
+	store_rel(&m->park, 1); /* pairs with the exchange in wait_notified() */
+}
+
+void rt_m_wake(struct rt_m *m)
+{
 	rt_futex_wake(&m->park, 1);
 }
 
@@ -221,6 +230,8 @@ bool rt_m_wait_g0(struct rt_m *m)
 		return false;
 	rt_p_acquire(m, m->next_p);
 	m->next_p = NULL;
+	m->handed = m->next_work;
+	m->next_work = 0;
 	return true;
 }
 
@@ -238,10 +249,11 @@ void rt_keeper_check(struct rt_sched *s, int64_t when)
 		m = s->keeper;
 		idle_ms_remove_locked(s, m);
 		m->next_p = rt_p_idle_get_locked(s);
+		rt_m_notice_locked(m);
 	}
 	rt_unlock(s);
 	if (m)
-		rt_m_notify(m);
+		rt_m_wake(m);
 }
 
 /* ---- putting a P to work ------------------------------------------ */
@@ -253,13 +265,16 @@ void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
 	rt_lock(s);
 	m = idle_ms_get_locked(s);
 	s->nr_wakeups++;
+	if (m) {
+		m->next_p = p;
+		m->spinning = spinning;
+		rt_m_notice_locked(m);
+	}
 	rt_unlock(s);
 	if (load_rlx(&s->sysmon_asleep))
 		rt_sysmon_wake(s);
 	if (m) {
-		m->next_p = p;
-		m->spinning = spinning;
-		rt_m_notify(m);
+		rt_m_wake(m);
 		return;
 	}
 	if (rt_m_new(s, p, spinning) == 0)

@@ -44,9 +44,16 @@ void rt_locked_start_g0(struct rt_m *m, struct rt_g *g)
 		m->spinning = false;
 		fetch_add_seq(&m->s->nr_spinning, -1);
 	}
-	to->handed = rt_work_g(g);
+	rt_lock(m->s);
+	if (m->s->stopping) { /* `to` may be gone already */
+		rt_unlock(m->s);
+		return;
+	}
+	to->next_work = rt_work_g(g);
 	to->next_p = p;
-	rt_m_notify(to);
+	rt_m_notice_locked(to);
+	rt_unlock(m->s);
+	rt_m_wake(to);
 }
 
 void rt_locked_stop_g0(struct rt_m *m)

@@ -8,16 +8,16 @@
  *
  * The list of all Ms is an RCU list: sysmon and dumps walk it while threads
  * come and go; a thread that ends waits for those readers before it frees its
- * M (synchronize_rcu), which costs nobody else anything.
+ * M (a grace period), which costs nobody else anything.
  */
 #include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <urcu-bp.h>
 
 #include "base/bug.h"
 #include "base/rand.h"
+#include "base/rcu.h"
 #include "base/sys.h"
 #include "sched/switch.h"
 
@@ -134,7 +134,7 @@ static void m_fini(struct rt_m *m)
 		rt_m_thread_fini(m);
 	fetch_add_seq(&s->gone, 1);
 	rt_futex_wake(&s->gone, 1);
-	synchronize_rcu();
+	rt_rcu_wait();
 	rt_free(m);
 	rt_sched_unref(s);
 }
@@ -184,6 +184,7 @@ static int m_enlist(struct rt_sched *s, struct rt_m *m)
 	m->id = s->stopping ? 0 : mid_get_locked(s);
 	if (m->id) {
 		m->slot = &s->mslots[m->id];
+		rt_san_release(&s->all_ms);
 		cds_list_add_rcu(&m->all, &s->all_ms);
 		if (++s->nr_ms > s->nr_ms_peak)
 			s->nr_ms_peak = s->nr_ms;
@@ -218,7 +219,7 @@ int rt_m_new(struct rt_sched *s, struct rt_p *p, bool spinning)
 	s->free_mids[s->nr_free_mids++] = m->id;
 	s->nr_ms--;
 	rt_unlock(s);
-	synchronize_rcu();
+	rt_rcu_wait();
 	rt_free(m);
 	rt_sched_unref(s);
 	return r;
@@ -240,7 +241,7 @@ void rt_m_call(void (*fn)(struct rt_m *, struct rt_g *))
 static void run_ended_g0(struct rt_m *m, struct rt_g *g)
 {
 	(void)g;
-	m->exits = true;
+	store_rel(&m->exits, true);
 	m->p = NULL;
 }
 

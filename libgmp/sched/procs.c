@@ -29,7 +29,7 @@ static void p_revive_locked(struct rt_sched *s, struct rt_p *p)
 {
 	uint64_t w = load_rlx(&p->slot.word);
 
-	p->countdown = RT_FAIR_TICK;
+	store_rlx(&p->countdown, RT_FAIR_TICK);
 	p->retired = false;
 	store_rel(&p->slot.word, rt_pword(rt_pword_epoch(w) + 1, 0, RT_P_IDLE));
 	rt_p_idle_put_locked(s, p);

@@ -2,9 +2,9 @@
 /*
  * ready.c - the seldom sides of switch.h and enter.h
  */
-#include <urcu-bp.h>
 
 #include "base/bug.h"
+#include "base/rcu.h"
 #include "sched/switch.h"
 
 __cold struct rt_m *rt_enter_slow(struct rt_m *m)
@@ -38,15 +38,15 @@ void rt_ready_foreign(struct rt_g *g)
 	struct rt_worklist l = { 0 };
 	struct rt_sched *s;
 
-	rcu_read_lock();
-	s = rcu_dereference(rt_cur);
+	rt_rcu_read_lock();
+	s = load_acq(&rt_cur);
 	if (s) {
 		rt_worklist_add(&l, rt_work_g(g));
 		rt_grq_put(s, &l);
 		rt_wake(s);
 	}
 	/* else the run has ended and g with it */
-	rcu_read_unlock();
+	rt_rcu_read_unlock();
 }
 
 __noinline struct rt_g *rt_next_slow(struct rt_m *m, rt_work w)

@@ -18,10 +18,10 @@
  *     by their references and end when they next enter. The caller goes.
  */
 #include <errno.h>
-#include <urcu-bp.h>
 
 #include "base/bug.h"
 #include "base/clock.h"
+#include "base/rcu.h"
 #include "base/sys.h"
 #include "sched/stats.h"
 #include "sched/switch.h"
@@ -141,7 +141,8 @@ static void wake_parked(struct rt_sched *s)
 	cds_list_for_each_entry(m, &s->all_ms, all) {
 		if (m->idle || load_rlx(&m->curg) == NULL) {
 			store_rel(&m->exits, true);
-			rt_m_notify(m);
+			rt_m_notice_locked(m);
+			rt_m_wake(m);
 		}
 	}
 	rt_unlock(s);
@@ -166,8 +167,8 @@ static void sched_stop(struct rt_sched *s)
 	rt_lock(s);
 	store_rel(&s->stopping, true);
 	rt_unlock(s);
-	rcu_assign_pointer(rt_cur, NULL);
-	synchronize_rcu();
+	store_rel(&rt_cur, NULL);
+	rt_rcu_wait();
 	revoke_all(s);
 	rt_sysmon_wake(s);
 	while (!load_acq(&s->sysmon_gone))
@@ -196,7 +197,7 @@ int rt_run(const struct rt_params *par, void (*fn)(void *), void *arg)
 	s = sched_new(par);
 	r = s ? spawn_main(s, fn, arg) : -ENOMEM;
 	if (r == 0) {
-		rcu_assign_pointer(rt_cur, s);
+		store_rel(&rt_cur, s);
 		r = start_threads(s);
 		while (r == 0 && !load_acq(&s->done))
 			rt_futex_wait(&s->done, 0, RT_FOREVER);

@@ -119,7 +119,9 @@ struct rt_m {
 	uint64_t rng;
 
 	uint32_t park __cacheline;  /* 1: a wake-up is pending; futex */
-	struct rt_p *next_p;        /* set by the waker before park = 1 */
+	/* Set by the waker before park = 1, read after it was seen. */
+	struct rt_p *next_p;
+	rt_work next_work;          /* for a bound M: its G */
 	struct rt_m *idle_next;     /* sched.lock */
 	bool idle;                  /* sched.lock: on the idle list */
 	bool exits;                 /* told to end: set by the waker before park */
@@ -183,8 +185,8 @@ struct rt_sched {
 	int main_result;
 };
 
-/* The run that is under way, or NULL. RCU: threads that are no Ms hold
- * rcu_read_lock() while they use it. */
+/* The run that is under way, or NULL; store_rel pairs with load_acq. RCU:
+ * threads that are no Ms hold rcu_read_lock() while they use it. */
 extern struct rt_sched *rt_cur;
 
 /* ---- idle.c ------------------------------------------------------- */
@@ -208,7 +210,8 @@ void rt_p_handoff(struct rt_sched *s, struct rt_p *p);
 bool rt_m_stop_g0(struct rt_m *m);
 /* The same for an M that is on no list: one particular waker knows it. */
 bool rt_m_wait_g0(struct rt_m *m);
-void rt_m_notify(struct rt_m *m);
+void rt_m_notice_locked(struct rt_m *m);
+void rt_m_wake(struct rt_m *m);
 /* A timer was set for when_ns: the time keeper must not sleep beyond it. */
 void rt_keeper_check(struct rt_sched *s, int64_t when_ns);
 

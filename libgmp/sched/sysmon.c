@@ -59,7 +59,7 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now)
 	/* (c) in kport.h */
 	if (s->stopping ||
 	    !cas_acqrel(&p->slot.word, word,
-			rt_pword(rt_pword_epoch(word) + 1, 0, RT_P_RUNNING))) {
+			rt_pword(rt_pword_epoch(word) + 1, 0, RT_P_IDLE))) {
 		rt_unlock(s);
 		return false;
 	}

@@ -39,7 +39,8 @@ struct rt_waiter {
 };
 
 struct rt_waitq {
-	struct rt_waiter *first, *last;
+	struct rt_waiter *first; /* a channel's is peeked at without the lock */
+	struct rt_waiter *last;
 };
 
 static __always_inline_ void rt_waitq_put(struct rt_waitq *q, struct rt_waiter *w)
@@ -49,7 +50,7 @@ static __always_inline_ void rt_waitq_put(struct rt_waitq *q, struct rt_waiter *
 	if (q->last)
 		q->last->next = w;
 	else
-		q->first = w;
+		store_rlx(&q->first, w);
 	q->last = w;
 	w->queued = true;
 }
@@ -62,7 +63,7 @@ static __always_inline_ void rt_waitq_put_first(struct rt_waitq *q, struct rt_wa
 		q->first->prev = w;
 	else
 		q->last = w;
-	q->first = w;
+	store_rlx(&q->first, w);
 	w->queued = true;
 }
 
@@ -71,7 +72,7 @@ static __always_inline_ void rt_waitq_remove(struct rt_waitq *q, struct rt_waite
 	if (w->prev)
 		w->prev->next = w->next;
 	else
-		q->first = w->next;
+		store_rlx(&q->first, w->next);
 	if (w->next)
 		w->next->prev = w->prev;
 	else

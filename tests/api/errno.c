@@ -8,7 +8,7 @@
 static gmprt_wg wg;
 static gmprt_mutex mutex;
 static gmprt_sem sem = GMPRT_SEM_INIT(1);
-static gmprt_chan *c;
+static gmprt_chan *c, *silent;
 
 /* One of everything that may switch. */
 static void block_somehow(unsigned how)
@@ -41,7 +41,7 @@ static void block_somehow(unsigned how)
 		G_OK(gmprt_chan_recv(c, &v));
 		break;
 	case 6:
-		(void)!gmprt_chan_recv_dl(c, NULL, g_now());
+		G_EQ(-ETIMEDOUT, gmprt_chan_recv_dl(NULL, NULL, g_now()));
 		break;
 	case 7: {
 		struct gmprt_case k = { .op = GMPRT_SEND, .chan = c, .elem = &v };
@@ -58,6 +58,7 @@ static void keeps_errno(void *seed)
 	uint64_t rand = (uintptr_t)seed;
 	int mine = 1000 + (int)(uintptr_t)seed;
 
+	G_EQ(0, g_errno()); /* as on a new thread: not what another left behind */
 	for (int i = 0; i < G_LOOPS(1000); i++) {
 		g_set_errno(mine);
 		block_somehow((unsigned)g_rand(&rand));
@@ -69,6 +70,7 @@ static void keeps_errno(void *seed)
 G_TEST(errno_survives_every_kind_of_block)
 {
 	c = g_chan(sizeof(long), 16);
+	silent = g_chan(sizeof(long), 0);
 	gmprt_wg_add(&wg, 12);
 	for (uintptr_t i = 1; i <= 12; i++)
 		g_go(keeps_errno, (void *)i);

@@ -274,6 +274,40 @@ G_TEST(the_smallest_stack_works)
 	g_until(&done, 200);
 }
 
+/*
+ * Stacks of several sizes, of which none may be begun by one P while the
+ * goroutine that ended on it still stands there on another.
+ */
+static void ends(void *arg)
+{
+	(void)arg;
+	gmprt_wg_done(&wg);
+}
+
+static void starts_sizes(void *arg)
+{
+	static const size_t sizes[] = { 0, 64 << 10, 1 << 20 };
+	struct gmprt_attr attr = { .size = sizeof(attr) };
+
+	(void)arg;
+	for (int i = 0; i < G_LOOPS(20000); i++) {
+		attr.stack_size = sizes[i % 3];
+		gmprt_wg_add(&wg, 1);
+		G_OK(gmprt_go_attr(&attr, ends, NULL));
+		if (i % 8 == 0)
+			gmprt_yield();
+	}
+	gmprt_wg_done(&wg);
+}
+
+G_TEST(a_stack_is_not_used_anew_before_it_is_left)
+{
+	gmprt_wg_add(&wg, 4);
+	for (int i = 0; i < 4; i++)
+		g_go(starts_sizes, NULL);
+	gmprt_wg_wait(&wg);
+}
+
 G_TEST(attributes_are_checked)
 {
 	struct gmprt_attr attr = { .size = 0 };

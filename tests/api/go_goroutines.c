@@ -6,9 +6,10 @@
  */
 #include "lib/gtest.h"
 
-#define N 10000
+/* ThreadSanitizer knows at most 8,128 threads, goroutines among them. */
+#define N (G_SLOW > 1 ? 2000 : 10000)
 
-static gmprt_chan *links[N + 1];
+static gmprt_chan *links[10001];
 
 static void passes_on(void *n)
 {
@@ -27,7 +28,7 @@ static void starts(void *last)
 	G_OK(gmprt_chan_send(last, &v));
 }
 
-G_TEST(a_value_passes_through_ten_thousand_goroutines)
+G_TEST(a_value_passes_through_a_chain_of_goroutines)
 {
 	int v = 0;
 

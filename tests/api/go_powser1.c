@@ -147,25 +147,15 @@ static void get_both(struct series u, struct series v, struct rat r[2])
 	}
 }
 
-/* Starts an operator; what it works on is copied before it is used again. */
+/* Starts an operator on a copy of op that it may keep. */
 static struct series start(void (*fn)(void *), struct op op)
 {
-	struct op *kept = malloc(sizeof(*kept));
+	struct op *kept = g_keep(sizeof(*kept));
 
-	G_TRUE(kept);
 	op.z = series_new();
 	*kept = op;
 	g_go(fn, kept);
 	return op.z;
-}
-
-/* An operator's first line: its own copy, so that nothing is left to free. */
-static struct op take(void *arg)
-{
-	struct op op = *(struct op *)arg;
-
-	free(arg);
-	return op;
 }
 
 /* ---- doubling ---- */
@@ -185,7 +175,6 @@ static void split_run(void *arg)
 	bool asked[2] = { false, false };
 	bool waiting = false; /* for the term asked of s.in */
 
-	free(arg);
 	for (;;) {
 		bool more = (asked[0] && given[0] == count) || (asked[1] && given[1] == count);
 		struct gmprt_case can[DEEDS] = {
@@ -221,9 +210,8 @@ static void split_run(void *arg)
 
 static void split_into(struct series in, struct series out0, struct series out1)
 {
-	struct split *s = malloc(sizeof(*s));
+	struct split *s = g_keep(sizeof(*s));
 
-	G_TRUE(s);
 	*s = (struct split){ in, { out0, out1 } };
 	g_go(split_run, s);
 }
@@ -232,7 +220,7 @@ static void split_into(struct series in, struct series out0, struct series out1)
 
 static void repeat_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 
 	for (;;)
 		put(op.z, op.c);
@@ -245,7 +233,7 @@ static struct series repeat(struct rat c)
 
 static void poly_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 
 	for (int i = 0; i < op.n; i++)
 		put(op.z, op.list[i]);
@@ -260,7 +248,7 @@ static struct series poly(const struct rat *list, int n)
 
 static void sum_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 	struct rat r[2];
 
 	for (;;) {
@@ -282,7 +270,7 @@ static struct series sum(struct series u, struct series v)
 
 static void scale_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 
 	for (;;) {
 		struct rat r;
@@ -306,7 +294,7 @@ static struct series difference(struct series u, struct series v)
 /* c + x * u */
 static void shift_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 
 	put(op.z, op.c);
 	pass_on(op.u, op.z);
@@ -319,7 +307,7 @@ static struct series shift(struct rat c, struct series u)
 
 static void derivative_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 
 	wait_asked(op.z);
 	(void)get(op.u); /* if that was the end, so is all that follows */
@@ -338,7 +326,7 @@ static struct series derivative(struct series u)
 
 static void integral_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 
 	put(op.z, op.c);
 	for (int i = 1;; i++) {
@@ -360,7 +348,7 @@ static struct series product(struct series u, struct series v);
 /* (u + xU)(v + xV) = uv + x(uV + vU) + x(xUV) */
 static void product_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 	struct series u[2] = { series_new(), series_new() };
 	struct series v[2] = { series_new(), series_new() };
 	struct series w;
@@ -389,7 +377,7 @@ static struct series product(struct series u, struct series v)
 /* u(c x^n): the i-th term times c^i, n - 1 zeros between two */
 static void substitute_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 
 	for (struct rat c = one;; c = mul(c, op.c)) {
 		put(op.z, mul(get(op.u), c));
@@ -415,7 +403,7 @@ static struct series exponential(struct series u)
 /* z = 1/u: with u = u0 + xU, z = z0 - z0 x U z, z0 = 1/u0 */
 static void reciprocal_run(void *arg)
 {
-	struct op op = take(arg);
+	struct op op = *(struct op *)arg;
 	struct series back = series_new(), z = series_new();
 	struct rat u0, z0;
 

@@ -8,8 +8,6 @@
  * between taking one in and handing one out, the latter with a NULL channel
  * while its queue is empty.
  */
-#include <stdlib.h>
-
 #include "lib/gtest.h"
 
 #define MOST 400
@@ -98,11 +96,10 @@ static void merges(void *arg)
 /* A queue without bound between the finder of primes and the merger. */
 static void buffers(void *arg)
 {
-	int *queue = malloc(MOST * sizeof(*queue));
+	int *queue = g_keep(MOST * sizeof(*queue));
 	size_t first = 0, last = 0;
 
 	(void)arg;
-	G_TRUE(queue);
 	for (;;) {
 		int in = 0;
 		struct gmprt_case cases[] = {

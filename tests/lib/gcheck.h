@@ -97,9 +97,10 @@ void g_go(void (*fn)(void *), void *arg);
 void g_go_named(const char *name, void (*fn)(void *), void *arg);
 
 /*
- * A channel that stays reachable until the process ends, so that a test may
- * end with goroutines parked on it and the leak checker is content.
+ * Zeroed memory and a channel that stay reachable until the process ends, so
+ * that a test may end with goroutines that hold them and leak nothing.
  */
+void *g_keep(size_t size);
 gmprt_chan *g_chan(size_t elem_size, size_t cap);
 
 /* Lets others run until n goroutines called `name` are blocked. */

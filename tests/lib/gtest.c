@@ -22,10 +22,6 @@
 
 #include "lib/gcheck.h"
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#endif
-
 int g_procs = 1;
 
 static long failing;
@@ -37,6 +33,7 @@ static struct {
 	pthread_cond_t cond;
 	bool stop;
 	int seconds;
+	int procs;
 	const char *what;
 } watch = { .mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
 
@@ -81,7 +78,7 @@ static void *watcher(void *unused)
 		pthread_mutex_unlock(&watch.mutex);
 		return NULL;
 	}
-	dprintf(STDERR_FILENO, "# %s: procs %d: hangs after %d s\n", watch.what, g_procs,
+	dprintf(STDERR_FILENO, "# %s: procs %d: hangs after %d s\n", watch.what, watch.procs,
 		watch.seconds);
 	gmprt_dump(STDERR_FILENO);
 	/* The harness made this process the leader of a group: its children too. */
@@ -96,6 +93,7 @@ void g_watch(const char *what, int seconds)
 
 	watch.what = what;
 	watch.seconds = seconds;
+	watch.procs = g_procs;
 	watch.stop = false;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -110,11 +108,6 @@ void g_watch_end(void)
 	pthread_cond_signal(&watch.cond);
 	pthread_mutex_unlock(&watch.mutex);
 	pthread_join(watch.thread, NULL);
-#ifdef __SANITIZE_ADDRESS__
-	/* The harness ends its child by _exit(), which checks for no leaks. */
-	if (__lsan_do_recoverable_leak_check())
-		G_FAIL("leaks, see above");
-#endif
 }
 
 static void main_goroutine(void *body)
@@ -163,26 +156,30 @@ void g_go_named(const char *name, void (*fn)(void *), void *arg)
 	G_OK(gmprt_go_attr(&attr, fn, arg));
 }
 
-/* A list of all that g_chan() made, only to keep them reachable. */
-struct kept {
+/* All that g_keep() gave out, only so that it stays reachable. */
+static struct kept {
 	struct kept *next;
-	gmprt_chan *chan;
-};
+} *kept;
 
-static struct kept *kept;
-
-gmprt_chan *g_chan(size_t elem_size, size_t cap)
+void *g_keep(size_t size)
 {
-	struct kept *k = malloc(sizeof(*k));
+	struct kept *k = calloc(1, sizeof(*k) + size);
 
 	G_TRUE(k);
-	k->chan = gmprt_chan_make(elem_size, cap);
-	G_TRUE(k->chan);
 	k->next = __atomic_load_n(&kept, __ATOMIC_RELAXED);
 	while (!__atomic_compare_exchange_n(&kept, &k->next, k, true, __ATOMIC_SEQ_CST,
 					    __ATOMIC_RELAXED))
 		;
-	return k->chan;
+	return k + 1;
+}
+
+gmprt_chan *g_chan(size_t elem_size, size_t cap)
+{
+	gmprt_chan **c = g_keep(sizeof(*c));
+
+	*c = gmprt_chan_make(elem_size, cap);
+	G_TRUE(*c);
+	return *c;
 }
 
 void g_until(const long *counter, long n)
