@@ -15,6 +15,7 @@
  *   WAITERS  the queue is not empty
  *   LOCK     the queue is being changed; nobody else changes the word then
  *   WOKEN    a woken waiter is on its way: unlocks need not wake another
+ *   HANDED   HELD for a waiter that has not run since
  *
  *   0 -> HELD                        lock         cas_acq
  *   HELD -> 0                        unlock       cas_rel
@@ -24,7 +25,10 @@
  *
  * A contender on another P spins first, with long pauses: the holder's
  * critical section is usually shorter than a park, and each look at the word
- * takes its line away from the holder (60 to 150 ns).
+ * takes its line away from the holder (60 to 150 ns). It does not spin while
+ * the mutex has been HANDED over: that waiter may sit in the spinner's own run
+ * queue. (Measured with 1000 goroutines on 2 Ps, one CPU taken away for a
+ * while: 7 us a pass for the rest of the run.)
  */
 #include "base/bug.h"
 #include "sync/wait.h"
@@ -34,6 +38,7 @@ enum {
 	WAITERS = 2,
 	LOCK = 4,
 	WOKEN = 8,
+	HANDED = 16,
 };
 
 enum {
@@ -63,7 +68,7 @@ static bool spin(gmprt_mutex *x, struct rt_m *m, uint32_t clear)
 {
 	unsigned int round = 0;
 
-	if (load_rlx(&m->s->maxprocs) == 1)
+	if (load_rlx(&m->s->maxprocs) == 1 || (load_rlx(&x->word) & HANDED))
 		return overtake(x, clear);
 	do {
 		if (overtake(x, clear))
@@ -122,6 +127,8 @@ static int wait_once(gmprt_mutex *x, struct rt_m **m, struct rt_waiter *w, bool 
 		timed_out(x, w);
 		return r;
 	}
+	if (w->result)
+		store_rel(&x->word, lock_word(x) & ~(uint32_t)HANDED);
 	return w->result;
 }
 
@@ -135,7 +142,7 @@ static struct rt_g *wake_one(struct rt_waitq *q, uint32_t *word)
 		g->wake_result = 0;
 		if (rt_now_ns() - w->since_ns > STARVING_NS) {
 			w->result = 1;
-			*word |= HELD; /* on the waiter's behalf */
+			*word |= HELD | HANDED; /* on the waiter's behalf */
 		} else {
 			*word |= WOKEN;
 		}
@@ -223,7 +230,7 @@ static __noinline void unlock_slow(gmprt_mutex *x)
 
 	if (unlikely(!(word & HELD)))
 		rt_misuse("gmprt_mutex_unlock: the mutex is not locked");
-	word &= ~(uint32_t)HELD;
+	word &= ~(uint32_t)(HELD | HANDED);
 	if (!(word & WOKEN))
 		g = wake_one(queue_of(x), &word);
 	store_rel(&x->word, word); /* the last touch: x may be freed now */

@@ -148,7 +148,7 @@ G_TEST(a_parked_goroutines_stack_is_shown)
 	free(dump);
 }
 
-G_TEST(it_says_how_long_one_has_waited)
+static void waits_two_seconds(void)
 {
 	char *dump, *line;
 
@@ -162,6 +162,11 @@ G_TEST(it_says_how_long_one_has_waited)
 		G_FAIL("expected 2 seconds of waiting: %s", line);
 	free(line);
 	free(dump);
+}
+
+TEST(it_says_how_long_one_has_waited)
+{
+	g_run(2, waits_two_seconds);
 }
 
 /* ---- while others run ---- */

@@ -235,7 +235,7 @@ P_TEST(threads_may_start_goroutines_while_runs_begin_and_end)
 
 	g_watch("edges", G_TIMEOUT * G_SLOW);
 	start_threads(t, always_starts);
-	for (int i = 0; i < 50; i++)
+	for (int i = 0; i < 20; i++)
 		g_run(g_procs, short_run);
 	g_store(&stop, 1);
 	for (int i = 0; i < THREADS; i++)

@@ -13,7 +13,7 @@
  * next store_rel or xchg / cas. Nothing here rests on a store-load barrier.
  *
  * Bounds: a ring of 4 (half: 2) whose indices are mod 16 and begin at 14, so
- * that slots and indices wrap; PUTS things, OPS gets and yields in between, two
+ * that slots and indices wrap; PUTS things, FILLED of them at the start, OPS gets and yields in between, two
  * thieves that steal once each, one of them also `next`. With so few puts no
  * index comes round to the same value, as none does in 2^32.
  *
@@ -22,6 +22,9 @@
  */
 #ifndef PUTS
 #define PUTS 5
+#endif
+#ifndef FILLED
+#define FILLED 3 /* of them are in the ring at the start: 0 to 3 */
 #endif
 #ifndef OPS
 #define OPS 1
@@ -147,7 +150,7 @@ inline get()
 
 proctype owner()
 {
-	byte me = 0, n, ops, t, h, a, b, old;
+	byte me = 0, n = FILLED, ops, t, h, a, b, old;
 	bit ok, yielded;
 
 	do
@@ -244,7 +247,19 @@ proctype thief(byte me)
 init {
 	atomic {
 		mem[HEAD] = START;
-		mem[TAIL] = START;
+		mem[TAIL] = (START + FILLED) & 15;
+		if
+		:: FILLED > 0 -> mem[RING(START)] = 1
+		:: else
+		fi;
+		if
+		:: FILLED > 1 -> mem[RING(START + 1)] = 2
+		:: else
+		fi;
+		if
+		:: FILLED > 2 -> mem[RING(START + 2)] = 3
+		:: else
+		fi;
 		run owner();
 		run thief(1);
 		run thief(2)
