@@ -137,6 +137,11 @@ GMPRT_API _Noreturn void gmprt_exit(void)
 	rt_g_exit();
 }
 
+GMPRT_API __noinline int gmprt_errno(void)
+{
+	return errno;
+}
+
 GMPRT_API uint64_t gmprt_id(void)
 {
 	struct rt_m *m = rt_m_self();

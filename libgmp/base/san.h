@@ -107,6 +107,23 @@ static inline void rt_san_stack_gone(struct rt_san *s)
 #endif
 }
 
+/* Mapped memory in which LSan must look for pointers. */
+static inline void rt_san_root(void *at, size_t bytes)
+{
+	(void)at, (void)bytes;
+#if RT_ASAN
+	__lsan_register_root_region(at, bytes);
+#endif
+}
+
+static inline void rt_san_root_gone(void *at, size_t bytes)
+{
+	(void)at, (void)bytes;
+#if RT_ASAN
+	__lsan_unregister_root_region(at, bytes);
+#endif
+}
+
 /* A store that the switch makes in assembly is a release on that word; so is a
  * publication by liburcu's macros, which older versions hide from TSan. */
 static __always_inline_ void rt_san_release(void *word)

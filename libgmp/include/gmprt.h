@@ -12,6 +12,8 @@
  *  - 0 or a count is success, a negative value is -errno. errno itself is
  *    never set by a function that returns -errno.
  *  - errno belongs to the goroutine: it survives a block and a change of M.
+ *    But libc lets compilers keep its address within a function: one that
+ *    reads errno after a call that may block reads it by gmprt_errno().
  *  - Times are int64_t nanoseconds. A deadline is absolute on
  *    CLOCK_MONOTONIC; GMPRT_FOREVER never comes.
  *  - A blocking call has three forms: plain, `_try` (never blocks, -EAGAIN)
@@ -158,6 +160,13 @@ GMPRT_API void gmprt_yield(void);
  * Aborts when called from an ordinary thread.
  */
 GMPRT_API GMPRT_NORETURN void gmprt_exit(void);
+
+/*
+ * errno of the calling goroutine or thread, read anew. For functions that use
+ * errno on both sides of a call that may block: there the plain name may mean
+ * the M before. Setting errno in a function that does not block is safe.
+ */
+GMPRT_API int gmprt_errno(void);
 
 /*
  * This goroutine's number, from 1 (main), never used again within a run; 0
@@ -393,7 +402,8 @@ typedef struct {
 /*
  * Runs fn(arg) if it is the first call for o. When it returns, fn has
  * returned, whoever ran it. Blocks the G while another runs it. fn must not
- * call gmprt_once_do() on the same o: that deadlocks. Goroutines only,
+ * call gmprt_once_do() on the same o, which deadlocks, and must return (not
+ * gmprt_exit()). Goroutines only,
  * unless it was done before; elsewhere it aborts.
  */
 GMPRT_API void gmprt_once_do(gmprt_once *o, void (*fn)(void *), void *arg);

@@ -139,6 +139,12 @@ static void idle_ms_remove_locked(struct rt_sched *s, struct rt_m *m)
 	}
 }
 
+void rt_idle_ms_clear_locked(struct rt_sched *s)
+{
+	while (s->idle_ms)
+		idle_ms_remove_locked(s, s->idle_ms);
+}
+
 /* An idle M; not the time keeper if there is another. */
 static struct rt_m *idle_ms_get_locked(struct rt_sched *s)
 {

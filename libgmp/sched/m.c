@@ -26,6 +26,12 @@ enum { G0_STACK_BYTES = 256 * 1024 };
 void (*rt_m_thread_init)(struct rt_m *m);
 void (*rt_m_thread_fini)(struct rt_m *m);
 
+void rt_ps_unmap(struct rt_sched *s)
+{
+	rt_san_root_gone(s->ps, RT_MAXPROCS_LIMIT * sizeof(*s->ps));
+	rt_unmap(s->ps, RT_MAXPROCS_LIMIT * sizeof(*s->ps));
+}
+
 void rt_sched_unref(struct rt_sched *s)
 {
 	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
@@ -34,7 +40,7 @@ void rt_sched_unref(struct rt_sched *s)
 		rt_timers_free(&s->ps[i].timers);
 	rt_stacks_free(&s->stacks);
 	rt_spawn_pool_free(&s->spawns);
-	rt_unmap(s->ps, RT_MAXPROCS_LIMIT * sizeof(*s->ps));
+	rt_ps_unmap(s);
 	rt_unmap(s->mslots, (s->max_threads + 1) * sizeof(*s->mslots));
 	rt_unmap(s->free_mids, (s->max_threads + 1) * sizeof(*s->free_mids));
 	pthread_mutex_destroy(&s->lock);
@@ -132,8 +138,6 @@ static void m_fini(struct rt_m *m)
 	rt_unlock(s);
 	if (rt_m_thread_fini)
 		rt_m_thread_fini(m);
-	fetch_add_seq(&s->gone, 1);
-	rt_futex_wake(&s->gone, 1);
 	rt_rcu_wait();
 	rt_free(m);
 	rt_sched_unref(s);

@@ -41,11 +41,13 @@ static struct rt_sched *sched_new(const struct rt_params *par)
 	s->max_threads = par->max_threads;
 	s->stack_class = par->stack_class;
 	s->ps = rt_map(RT_MAXPROCS_LIMIT * sizeof(*s->ps));
+	if (s->ps)
+		rt_san_root(s->ps, RT_MAXPROCS_LIMIT * sizeof(*s->ps));
 	s->mslots = rt_map((s->max_threads + 1) * sizeof(*s->mslots));
 	s->free_mids = rt_map((s->max_threads + 1) * sizeof(*s->free_mids));
 	if (!s->ps || !s->mslots || !s->free_mids) {
 		if (s->ps)
-			rt_unmap(s->ps, RT_MAXPROCS_LIMIT * sizeof(*s->ps));
+			rt_ps_unmap(s);
 		if (s->mslots)
 			rt_unmap(s->mslots, (s->max_threads + 1) * sizeof(*s->mslots));
 		if (s->free_mids)
@@ -138,8 +140,9 @@ static void wake_parked(struct rt_sched *s)
 	struct rt_m *m;
 
 	rt_lock(s);
+	rt_idle_ms_clear_locked(s); /* they will be gone soon */
 	cds_list_for_each_entry(m, &s->all_ms, all) {
-		if (m->idle || load_rlx(&m->curg) == NULL) {
+		if (load_rlx(&m->curg) == NULL) {
 			store_rel(&m->exits, true);
 			rt_m_notice_locked(m);
 			rt_m_wake(m);
@@ -148,13 +151,17 @@ static void wake_parked(struct rt_sched *s)
 	rt_unlock(s);
 }
 
-/* Are all Ms that are left in goroutines' own code? */
+/*
+ * Are all Ms that are left in goroutines' own code? Those that are ending but
+ * have not let go of the scheduler yet are off the list and hold a reference.
+ */
 static bool only_stragglers(struct rt_sched *s)
 {
 	struct rt_m *m;
-	bool only = true;
+	bool only;
 
 	rt_lock(s);
+	only = load_acq(&s->refs) == 1 + s->nr_ms;
 	cds_list_for_each_entry(m, &s->all_ms, all)
 		/* pairs with store_rel in rt_leave() */
 		only &= load_acq(&m->slot->state) == RT_M_USER;
@@ -164,6 +171,8 @@ static bool only_stragglers(struct rt_sched *s)
 
 static void sched_stop(struct rt_sched *s)
 {
+	unsigned int round = 0;
+
 	rt_lock(s);
 	store_rel(&s->stopping, true);
 	rt_unlock(s);
@@ -173,14 +182,10 @@ static void sched_stop(struct rt_sched *s)
 	rt_sysmon_wake(s);
 	while (!load_acq(&s->sysmon_gone))
 		rt_futex_wait(&s->sysmon_gone, 0, RT_FOREVER);
-	for (;;) {
-		uint32_t gone = load_acq(&s->gone);
-
+	do {
+		rt_backoff(&round);
 		wake_parked(s);
-		if (only_stragglers(s))
-			break;
-		rt_futex_wait(&s->gone, gone, rt_now_ns() + RT_NS_PER_MS);
-	}
+	} while (!only_stragglers(s));
 }
 
 /* ---- both --------------------------------------------------------- */

@@ -181,7 +181,6 @@ struct rt_sched {
 	/* The end. */
 	uint32_t refs;
 	uint32_t done;              /* futex: the main goroutine has ended */
-	uint32_t gone;              /* futex: bumped by each M that ends */
 	int main_result;
 };
 
@@ -208,6 +207,8 @@ void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning);
 void rt_p_handoff(struct rt_sched *s, struct rt_p *p);
 /* Sleeps until the M is given a P (true) or told to end (false). */
 bool rt_m_stop_g0(struct rt_m *m);
+/* At the end of a run: the list is empty, its Ms are the caller's to wake. */
+void rt_idle_ms_clear_locked(struct rt_sched *s);
 /* The same for an M that is on no list: one particular waker knows it. */
 bool rt_m_wait_g0(struct rt_m *m);
 void rt_m_notice_locked(struct rt_m *m);
@@ -241,6 +242,7 @@ int rt_m_new(struct rt_sched *s, struct rt_p *p, bool spinning);
 void rt_m_call(void (*fn)(struct rt_m *, struct rt_g *));
 _Noreturn void rt_m_exit_now(struct rt_m *m);
 void rt_sched_unref(struct rt_sched *s);
+void rt_ps_unmap(struct rt_sched *s);
 
 /* ---- gmain.c ------------------------------------------------------ */
 

@@ -25,7 +25,7 @@ static __always_inline_ void rt_elem_copy(const gmprt_chan *c, void *to, const v
 	/* Most elements are a word or a pointer. */
 	if (likely(c->elem_size == 8))
 		__builtin_memcpy(to, from, 8);
-	else
+	else if (c->elem_size) /* of nothing, both may be NULL */
 		memcpy(to, from, c->elem_size);
 }
 

@@ -111,7 +111,6 @@ static void join_park_g0(struct rt_m *m, struct rt_g *g)
 	store_rlx(&g->since_ns, load_rlx(&m->s->coarse_ns));
 	if (cas_acqrel(&t->state, 0, (uintptr_t)g))
 		return; /* the task's end readies g */
-	(void)load_acq(&t->state); /* DONE: pairs with the exchange at its end */
 	store_rlx(&g->reason, RT_REASON_NONE);
 	m->handed = rt_work_g(g);
 }
@@ -124,6 +123,7 @@ static __noinline void join_wait(struct rt_m *m, struct rt_task *t)
 		m->curg->nr_parks++;
 		rt_m_call(join_park_g0);
 		m = rt_m_self();
+		(void)load_acq(&t->state); /* pairs with the exchange at its end */
 	}
 	rt_leave(m);
 }

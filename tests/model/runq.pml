@@ -13,9 +13,10 @@
  * next store_rel or xchg / cas. Nothing here rests on a store-load barrier.
  *
  * Bounds: a ring of 4 (half: 2) whose indices are mod 16 and begin at 14, so
- * that slots and indices wrap; PUTS things, FILLED of them at the start, OPS gets and yields in between, two
- * thieves that steal once each, one of them also `next`. With so few puts no
- * index comes round to the same value, as none does in 2^32.
+ * that slots and indices wrap; PUTS things, FILLED of them at the start; one
+ * yield and OPS gets in between; two thieves that steal once each, one of them
+ * also `next`. With so few puts no index comes round to the same value, as none
+ * does in 2^32.
  *
  * Must fail: -DEARLY_TAIL (a yield that shows the tail before the context is
  * saved), -DPLAIN_HEAD (the owner's get without compare-and-swap).
@@ -27,7 +28,7 @@
 #define FILLED 3 /* of them are in the ring at the start: 0 to 3 */
 #endif
 #ifndef OPS
-#define OPS 1
+#define OPS 0
 #endif
 
 #define NPROC 3

@@ -86,10 +86,9 @@ inline park_armed()
 
 inline park(i_)
 {
-	if
-	:: skip ->
-end_parked:	readied[i_]
-	fi;
+	skip;
+end_parked:
+	readied[i_];
 	d_step { readied[i_] = 0; left[i_] = 0 }
 }
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 _Noreturn void __real__exit(int status);
-_Noreturn void __wrap__exit(int status);
+__attribute__((visibility("default"))) _Noreturn void __wrap__exit(int status);
 
 void __wrap__exit(int status)
 {
