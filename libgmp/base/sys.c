@@ -154,23 +154,38 @@ void rt_map_discard(void *at, size_t bytes)
 	errno = saved;
 }
 
-void *rt_zalloc(size_t bytes)
+/*
+ * malloc and a shift, not aligned_alloc: glibc's takes the slow way for every
+ * alignment above 16 (150 ns against 15 for a channel). The word before the
+ * block says where it began.
+ */
+void *rt_alloc(size_t bytes)
 {
 	int saved = errno;
-	void *at = NULL;
+	char *raw = NULL;
+	void **at;
 
-	bytes = rt_align_up(bytes, RT_CACHELINE);
 	if (!rt_fault())
-		at = aligned_alloc(RT_CACHELINE, bytes);
-	if (at)
-		memset(at, 0, bytes);
+		raw = malloc(bytes + RT_CACHELINE + sizeof(void *));
 	errno = saved;
+	if (!raw)
+		return NULL;
+	at = (void **)rt_align_up((uintptr_t)raw + sizeof(void *), RT_CACHELINE);
+	at[-1] = raw;
 	return at;
+}
+
+void *rt_zalloc(size_t bytes)
+{
+	void *at = rt_alloc(bytes);
+
+	return at ? memset(at, 0, bytes) : NULL;
 }
 
 void rt_free(void *at)
 {
-	free(at);
+	if (at)
+		free(((void **)at)[-1]);
 }
 
 char rt_rcu_tag; /* rcu.h */

@@ -43,8 +43,9 @@ bool rt_guard_is_light(void);
 /* Gives the pages back; they read as zeroes. */
 void rt_map_discard(void *at, size_t bytes);
 
-/* Zeroed, aligned to a cache line; NULL: none. Free with rt_free(). */
+/* Aligned to a cache line; NULL: none. Zeroed or not. Free with rt_free(). */
 void *rt_zalloc(size_t bytes) __must_check;
+void *rt_alloc(size_t bytes) __must_check;
 void rt_free(void *at);
 
 /* A detached thread with all signals blocked while it is created, and the

@@ -6,23 +6,16 @@
 
 #include "base/bug.h"
 
-bool rt_runq_spill(struct rt_runq *q, rt_work w, struct rt_worklist *out)
+bool rt_runq_spill(struct rt_runq *q, rt_work *out)
 {
-	rt_work batch[RT_RUNQ_SIZE / 2];
 	uint32_t h = load_acq(&q->head); /* pairs with a thief's cas */
-	uint32_t n = (q->tail - h) / 2;
+	uint32_t n = RT_RUNQ_SIZE / 2;
 
-	if (n != RT_RUNQ_SIZE / 2)
+	if (q->tail - h != RT_RUNQ_SIZE)
 		return false; /* no longer full */
 	for (uint32_t i = 0; i < n; i++)
-		batch[i] = load_rlx(&q->ring[(h + i) % RT_RUNQ_SIZE]);
-	if (!cas_acqrel(&q->head, h, h + n))
-		return false;
-	/* Ours now; only now may their links be written. */
-	for (uint32_t i = 0; i < n; i++)
-		rt_worklist_add(out, batch[i]);
-	rt_worklist_add(out, w);
-	return true;
+		out[i] = load_rlx(&q->ring[(h + i) % RT_RUNQ_SIZE]);
+	return cas_acqrel(&q->head, h, h + n);
 }
 
 void rt_runq_drain(struct rt_runq *q, struct rt_worklist *out)

@@ -69,8 +69,13 @@ static __always_inline_ rt_work rt_runq_get(struct rt_runq *q)
 		if (h == t)
 			return 0;
 		w = load_rlx(&q->ring[h % RT_RUNQ_SIZE]);
-		if (likely(cas_acqrel(&q->head, h, h + 1)))
+		if (likely(cas_acqrel(&q->head, h, h + 1))) {
+			/* What runs after this one was perhaps last touched long
+			 * ago. Beyond the tail it is something old: harmless. */
+			__builtin_prefetch((void *)(load_rlx(&q->ring[(h + 2) % RT_RUNQ_SIZE]) &
+						    ~RT_WORK_SPAWN));
 			return w;
+		}
 	}
 }
 
@@ -96,6 +101,12 @@ static __always_inline_ bool rt_runq_prepare(struct rt_runq *q, rt_work w, uint3
 	return true;
 }
 
+/* Owner. How many puts will succeed at the least. */
+static inline uint32_t rt_runq_room(struct rt_runq *q)
+{
+	return RT_RUNQ_SIZE - (q->tail - load_acq(&q->head)); /* pairs with thieves' cas */
+}
+
 /* Owner. Puts w last. False: full, see rt_runq_spill(). */
 static __always_inline_ bool rt_runq_put(struct rt_runq *q, rt_work w)
 {
@@ -117,9 +128,9 @@ static __always_inline_ rt_work rt_runq_set_next(struct rt_runq *q, rt_work w)
 	return xchg_acqrel(&q->next, w);
 }
 
-/* Owner, ring full. Moves the oldest half and then w to the end of *out.
- * False if thieves made room meanwhile: put again. */
-bool rt_runq_spill(struct rt_runq *q, rt_work w, struct rt_worklist *out);
+/* Owner, ring full. Takes the oldest half out, RT_RUNQ_SIZE / 2 entries. False
+ * if thieves made room meanwhile: put again. */
+bool rt_runq_spill(struct rt_runq *q, rt_work *out);
 
 /* Owner. Moves everything, next first, to the end of *out. */
 void rt_runq_drain(struct rt_runq *q, struct rt_worklist *out);

@@ -434,7 +434,7 @@ struct gmprt_stats {
 	int nr_idle_threads;           /* Ms parked now */
 	uint64_t nr_goroutines;        /* existing now */
 	uint64_t nr_created;           /* goroutines ever, without forked tasks */
-	uint64_t nr_ended;
+	uint64_t nr_ended;             /* of these */
 	uint64_t nr_switches;          /* times a P began or resumed a goroutine */
 	uint64_t nr_steals;            /* times a P took work from another P */
 	uint64_t nr_overflows;         /* halves of a run queue moved to the GRQ */

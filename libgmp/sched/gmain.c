@@ -91,7 +91,7 @@ struct rt_g *rt_g_begin_fn(struct rt_p *p, void (*fn)(void *), void *arg)
 	if (g) {
 		g->name[0] = '\0';
 		g_set(g, rt_g_new_id(p), fn, arg);
-		p->n.created++;
+		count_inc(&p->n.created);
 	}
 	return g;
 }

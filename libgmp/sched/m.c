@@ -40,6 +40,7 @@ void rt_sched_unref(struct rt_sched *s)
 		rt_timers_free(&s->ps[i].timers);
 	rt_stacks_free(&s->stacks);
 	rt_spawn_pool_free(&s->spawns);
+	rt_workq_free(&s->grq);
 	rt_ps_unmap(s);
 	rt_unmap(s->mslots, (s->max_threads + 1) * sizeof(*s->mslots));
 	rt_unmap(s->free_mids, (s->max_threads + 1) * sizeof(*s->free_mids));

@@ -21,16 +21,14 @@ __cold struct rt_m *rt_enter_slow(struct rt_m *m)
 
 void rt_put_slow(struct rt_p *p, rt_work w)
 {
-	struct rt_worklist l = { 0 };
+	rt_work half[RT_RUNQ_SIZE / 2 + 1];
 
-	for (;;) {
+	while (!rt_runq_spill(&p->rq, half))
 		if (rt_runq_put(&p->rq, w))
 			return; /* thieves made room */
-		if (rt_runq_spill(&p->rq, w, &l))
-			break;
-	}
-	p->n.overflows++;
-	rt_grq_put(p->s, &l);
+	half[RT_RUNQ_SIZE / 2] = w;
+	count_inc(&p->n.overflows);
+	rt_grq_put_array(p->s, half, ARRAY_SIZE(half));
 }
 
 void rt_ready_foreign(struct rt_g *g)

@@ -46,6 +46,7 @@
 #include "core/spawn.h"
 #include "core/stack.h"
 #include "core/timers.h"
+#include "core/workq.h"
 
 #define RT_MAXPROCS_LIMIT 1024
 #define RT_FAIR_TICK 61        /* Go's: a prime, so that no pattern hides from it */
@@ -61,7 +62,9 @@ enum {
 };
 
 struct rt_p_stats {
-	uint64_t created, ended, steals, overflows, blocks, forks, inline_joins;
+	uint64_t created, ended;    /* goroutines, those of tasks counted */
+	uint64_t tasks, tasks_ended; /* of these, those of tasks */
+	uint64_t steals, overflows, blocks, forks, inline_joins;
 	uint64_t idle_with_work_ns;
 };
 
@@ -163,7 +166,7 @@ struct rt_sched {
 	uint64_t foreign_created;   /* goroutines begun by threads without a P */
 
 	pthread_mutex_t lock __cacheline;
-	struct rt_worklist grq;
+	struct rt_workq grq;
 	uint32_t grq_len;           /* = grq.n; read without the lock */
 	struct rt_worklist starved; /* spawns that found no stack */
 	struct rt_p *idle_ps;       /* LIFO */
@@ -219,6 +222,7 @@ void rt_keeper_check(struct rt_sched *s, int64_t when_ns);
 /* ---- grq.c -------------------------------------------------------- */
 
 void rt_grq_put(struct rt_sched *s, struct rt_worklist *l);
+void rt_grq_put_array(struct rt_sched *s, const rt_work *w, uint32_t n);
 void rt_grq_put_locked(struct rt_sched *s, struct rt_worklist *l);
 /* A fair share for p: one returned, the rest in p's ring. */
 rt_work rt_grq_get_locked(struct rt_sched *s, struct rt_p *p, uint32_t most);

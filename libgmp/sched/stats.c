@@ -18,8 +18,8 @@ static void add_p(struct gmprt_stats *t, const struct rt_p *p)
 {
 	uint32_t countdown = load_rlx(&p->countdown);
 
-	t->nr_created += load_rlx(&p->n.created);
-	t->nr_ended += load_rlx(&p->n.ended);
+	t->nr_created += load_rlx(&p->n.created) - load_rlx(&p->n.tasks);
+	t->nr_ended += load_rlx(&p->n.ended) - load_rlx(&p->n.tasks_ended);
 	t->nr_steals += load_rlx(&p->n.steals);
 	t->nr_overflows += load_rlx(&p->n.overflows);
 	t->nr_blocks += load_rlx(&p->n.blocks);

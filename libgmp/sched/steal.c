@@ -78,7 +78,7 @@ rt_work rt_steal_g0(struct rt_m *m, int64_t *now)
 				continue;
 			w = steal_from(m, from, round == ROUNDS - 1);
 			if (w) {
-				m->p->n.steals++;
+				count_inc(&m->p->n.steals);
 				return w;
 			}
 		}

@@ -22,6 +22,8 @@ void rt_task_ended(struct rt_task *t)
 	/* t may be gone after this. */
 	uintptr_t waiter = xchg_acqrel(&t->state, RT_TASK_DONE);
 
+	if (m)
+		count_inc(&m->p->n.tasks_ended);
 	if (waiter)
 		rt_ready(m, (struct rt_g *)waiter);
 	if (m)
@@ -34,6 +36,7 @@ rt_work rt_forked_to_work(struct rt_p *p, struct gmprt_task *task)
 	struct rt_task *t = rt_task(task);
 
 	if (g) {
+		count_inc(&p->n.tasks);
 		return rt_work_g(g);
 	}
 	/* No stack to be had. Into p's own queue, where its join may still

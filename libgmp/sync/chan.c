@@ -45,11 +45,12 @@ GMPRT_API gmprt_chan *gmprt_chan_make(size_t elem_size, size_t cap)
 		return NULL;
 	}
 	bytes = elem_size * cap;
-	c = rt_zalloc(sizeof(*c) + bytes);
+	c = rt_alloc(sizeof(*c) + bytes);
 	if (!c) {
 		errno = ENOMEM;
 		return NULL;
 	}
+	memset(c, 0, sizeof(*c));
 	c->elem_size = (uint32_t)elem_size;
 	c->cap = (uint32_t)cap;
 	return c;

@@ -55,6 +55,7 @@ static __noinline int fork_spawn(struct rt_m *m, struct rt_task *t)
 	sp->class = p->s->stack_class;
 	store_rel(&sp->id, rt_g_new_id(p));
 	count_inc(&p->n.created);
+	count_inc(&p->n.tasks);
 	rt_put_next(p, rt_work_spawn(sp));
 	return 0;
 }
