@@ -8,20 +8,19 @@
  */
 #include "base/bug.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 
 void (*rt_bug_dump)(int fd);
 
-static int reporting;
-static pthread_t reporter;
+static pid_t reporter; /* the thread that reports; 0: none */
 
 static void write_line(const char *prefix, const char *fmt, va_list ap)
 {
@@ -50,11 +49,11 @@ void rt_log(const char *fmt, ...)
 /* True for the first caller. Another thread waits for its end. */
 static void report_once(void)
 {
-	if (xchg_seq(&reporting, 1) == 0) {
-		reporter = pthread_self();
+	pid_t me = (pid_t)syscall(SYS_gettid);
+
+	if (cas_seq(&reporter, 0, me))
 		return;
-	}
-	if (pthread_equal(reporter, pthread_self()))
+	if (load_rlx(&reporter) == me)
 		abort(); /* the dump failed */
 	for (;;)
 		pause();

@@ -4,6 +4,7 @@
  */
 #include "base/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -236,6 +237,40 @@ void rt_membarrier(void)
 	errno = saved;
 }
 
+#if RT_TSAN
+/* TSan's own threads, one for each fork, block all signals. */
+static int sanitizer_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *e;
+	int n = 0;
+
+	while (dir && (e = readdir(dir))) {
+		char path[300], line[128];
+		unsigned long long blocked = 0;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
+		f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f))
+			if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
+				break;
+		if (f)
+			fclose(f);
+		n += (blocked & 0x7fff) == 0x7fff - (1 << (SIGKILL - 1)) ||
+		     (blocked & 0x7fff) == 0x7fff;
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+#else
+static int sanitizer_threads(void)
+{
+	return 0;
+}
+#endif
+
 int rt_thread_count(void)
 {
 	int saved = errno, n = 0;
@@ -247,6 +282,7 @@ int rt_thread_count(void)
 			break;
 	if (f)
 		fclose(f);
+	n -= sanitizer_threads();
 	errno = saved;
 	return n;
 }

@@ -55,7 +55,8 @@ int rt_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes) __must_c
 /* All CPUs that run this process pass a full memory barrier. */
 void rt_membarrier(void);
 
-/* Threads of this process now, or 0 if /proc can't say. */
+/* Threads of this process now, a sanitizer's own left out; or 0 if /proc can't
+ * say. */
 int rt_thread_count(void);
 
 #endif

@@ -36,7 +36,7 @@ void rt_deadlock_report(struct rt_sched *s)
 	rt_lock(s);
 	deadlocked = rt_deadlocked_locked(s);
 	/* sysmon, and the caller of gmprt_run() */
-	ours = (int)s->nr_ms + 2 + s->foreign_base;
+	ours = (int)s->nr_ms + 2;
 	rt_unlock(s);
 	if (deadlocked && threads <= ours)
 		rt_fatal("all goroutines are asleep - deadlock!");

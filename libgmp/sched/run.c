@@ -61,7 +61,6 @@ static struct rt_sched *sched_new(const struct rt_params *par)
 	s->coarse_ns = rt_now_ns();
 	s->next_id = 2; /* main is 1 */
 	s->refs = 1;
-	s->foreign_base = RT_TSAN ? 1 : 0; /* its background thread */
 	rt_procs_set(s, par->maxprocs);
 	return s;
 }

@@ -179,7 +179,6 @@ struct rt_sched {
 	uint32_t *free_mids, nr_free_mids, nr_mids; /* slot numbers */
 	struct cds_list_head all_ms __cacheline; /* RCU for readers */
 	uint64_t nr_handoffs, nr_wakeups;
-	int foreign_base;           /* threads the sanitizer adds */
 
 	/* The end. */
 	uint32_t refs;

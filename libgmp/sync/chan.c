@@ -60,7 +60,7 @@ GMPRT_API void gmprt_chan_free(gmprt_chan *c)
 {
 	if (!c)
 		return;
-	if (c->recvq.first || c->sendq.first)
+	if (load_acq(&c->recvq.first) || load_acq(&c->sendq.first))
 		rt_misuse("gmprt_chan_free(%p): goroutines wait on it", (void *)c);
 	rt_free(c);
 }

@@ -50,7 +50,7 @@ static __always_inline_ void rt_waitq_put(struct rt_waitq *q, struct rt_waiter *
 	if (q->last)
 		q->last->next = w;
 	else
-		store_rlx(&q->first, w);
+		store_rel(&q->first, w);
 	q->last = w;
 	w->queued = true;
 }

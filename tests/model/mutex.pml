@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mutex.pml - libgmp/sync/mutex.c: HELD, WAITERS, LOCK, WOKEN
+ * mutex.pml - libgmp/sync/mutex.c: HELD, WAITERS, LOCK, WOKEN, HANDED
  *
  * Claim: one holder at a time; who must wait is woken in the end, whatever
  * deadlines pass; the mutex may be freed by its last user as soon as that one
@@ -8,18 +8,18 @@
  *
  * Covered: lock's and unlock's fast paths, overtake (with the WOKEN bit given
  * up), wait_once (queue's end or, once woken, its front), wake_one in both ways
- * (compete with WOKEN, or HELD on the waiter's behalf; which of them is the
- * checker's choice), unlock's short way when WOKEN is set, unlock_slow,
- * timed_out, pass_on, the deadline armed anew for each wait. waiter.h says how
- * parks and timers are done. All steps on the word are atomic instructions or
+ * (compete with WOKEN, or HELD and HANDED on the waiter's behalf; which of
+ * them is the checker's choice), unlock's short way when WOKEN is set,
+ * unlock_slow, timed_out, pass_on, the deadline armed anew for each wait.
+ * waiter.h says how parks and timers are done. All steps on the word are atomic instructions or
  * the store that releases LOCK: no store buffers.
  *
- * Bounds: three goroutines, the first with a deadline; each locks and
- * unlocks once, the second one LOCKS times.
+ * Bounds: three goroutines, the first with a deadline; each locks and unlocks
+ * once, the second one LOCKS times.
  *
  * Must fail: -DNO_PASS_ON (one that was woken gives up in silence),
- * -DLATE_STORE (unlock readies before it releases the word), -DKEEP_WOKEN (a
- * woken waiter that waits again keeps the bit).
+ * -DLATE_TOUCH (unlock looks at the word after it has released it), -DKEEP_WOKEN
+ * (a woken waiter that waits again keeps the bit).
  */
 #ifndef LOCKS
 #define LOCKS 2
@@ -30,6 +30,7 @@
 #define WAITERS 2
 #define LOCK    4
 #define WOKEN   8
+#define HANDED  16
 
 #define NR 3
 #include "waiter.h"
@@ -64,7 +65,7 @@ inline wake_one()
 	if
 	:: won ->
 		if
-		:: handed[x] = 1; w = w | HELD
+		:: handed[x] = 1; w = w | HELD | HANDED
 		:: handed[x] = 0; w = w | WOKEN
 		fi
 	:: else
@@ -77,19 +78,14 @@ inline wake_one()
 
 inline release_word()
 {
-#ifdef LATE_STORE
-	if
-	:: won -> READY(x, 0)
-	:: else
-	fi;
 	atomic { TOUCH; word = w }
-#else
-	atomic { TOUCH; word = w }
+#ifdef LATE_TOUCH
+	TOUCH;
+#endif
 	if
 	:: won -> READY(x, 0)
 	:: else
 	fi
-#endif
 }
 
 inline put_waiter()
@@ -170,7 +166,11 @@ again:	if /* gmprt_mutex_lock() */
 		fi;
 		live[i] = 0;
 		if
-		:: handed[i] -> handed[i] = 0; goto holds
+		:: handed[i] ->
+			handed[i] = 0;
+			lock_word(w);
+			atomic { TOUCH; word = w & ~HANDED }
+			goto holds
 		:: else ->
 			woken = 1;
 #ifndef KEEP_WOKEN
@@ -198,7 +198,8 @@ holds:	atomic { holders++; assert(holders == 1) }
 	fi;
 	lock_word(w);
 	assert(w & HELD);
-	w = w & ~HELD;
+	assert(!(w & HANDED)); /* the holder has run, so it has cleared this */
+	w = w & ~(HELD | HANDED);
 	won = 0;
 	if
 	:: !(w & WOKEN) -> wake_one()

@@ -80,7 +80,7 @@ inline put(w_)
 		:: ok -> WR(TAIL, (t + 1) & 15); break
 		:: else
 		fi;
-		atomic { h = RD(HEAD); ok = ((t - h) & 15) / 2 == 2 }
+		atomic { h = RD(HEAD); ok = ((t - h) & 15) == 4 }
 		if
 		:: ok ->
 			atomic { a = RD(RING(h)); b = RD(RING(h + 1)) } /* own stores */
