@@ -26,7 +26,7 @@
  * exchange: only its joiner may take a task out of the middle, and that is
  * the caller.
  *
- * Invariants: slots[top..bottom-1] hold tasks or holes, never more than 256;
+ * Invariants: slots[top..bottom-1] hold tasks or holes, never more than 255;
  * `bottom` is written by the owner, `top` under the lock. A task in a slot
  * belongs to nobody; out of it to whoever took it.
  *
@@ -60,11 +60,15 @@ static __always_inline_ bool rt_forkq_push(struct rt_forkq *q, struct gmprt_task
 {
 	uint32_t b = q->bottom;
 
-	if (unlikely(b - load_acq(&q->top) >= RT_FORKQ_SIZE))
+	/*
+	 * One slot stays free: a thief has moved top before it empties the
+	 * slot. Signed: one that is about to step back shows top = bottom + 1.
+	 */
+	if (unlikely((int32_t)(b - load_acq(&q->top)) >= (int32_t)RT_FORKQ_SIZE - 1))
 		return false;
-	store_rlx(&q->slot[b % RT_FORKQ_SIZE], t);
-	store_rel(&q->bottom, b + 1); /* pairs with load_acq in steal */
 	*at = b;
+	store_rel(&q->slot[b % RT_FORKQ_SIZE], t); /* pairs with who takes the slot */
+	store_rel(&q->bottom, b + 1); /* pairs with load_acq in steal */
 	return true;
 }
 

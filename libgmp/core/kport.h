@@ -10,9 +10,9 @@
  *
  *   from     to       who                             how
  *   DEAD     IDLE     under the scheduler's lock      store
- *   IDLE     RUNNING  under the scheduler's lock      store, epoch + 1
- *   RUNNING  IDLE     owner, under the lock           store
- *   RUNNING  DEAD     owner, under the lock           store
+ *   IDLE     RUNNING  who took it off the idle list   cas_acqrel, epoch + 1
+ *   RUNNING  IDLE     owner                           cas_acqrel
+ *   RUNNING  DEAD     owner, under the lock           cas_acqrel
  *   RUNNING  BLOCKED  owner, block_enter              store_rel   (a)
  *   BLOCKED  RUNNING  the same owner, block_exit      cas_acqrel  (b)
  *   BLOCKED  IDLE     sysmon, who then gives it on    cas_acqrel, epoch + 1 (c)
@@ -20,8 +20,9 @@
  *   any      REVOKED  the end of a run                xchg, epoch + 1 (d)
  *
  * (a) publishes the P's queues to whoever takes it in (c); (b) and (c)
- * exclude each other by the compare. (d) is final: the next entry of the
- * owner into the run time finds a word that is not its own.
+ * exclude each other by the compare. (d) is final but for an owner that was
+ * just about to store (a): the end of a run looks again until all words stay
+ * REVOKED. Then the next entry of an owner finds a word that is not its own.
  *
  * The M's slot says whether its thread touches run-time structures (RUNTIME)
  * or runs a goroutine's own code (USER). It is written by that M alone, with

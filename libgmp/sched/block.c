@@ -58,8 +58,6 @@ static void lost_g0(struct rt_m *m, struct rt_g *g)
 	rt_unlock(s);
 	if (!p)
 		return;
-	if (load_rlx(&s->sysmon_asleep))
-		rt_sysmon_wake(s);
 	rt_p_acquire(m, p);
 	m->handed = rt_work_g(g);
 }

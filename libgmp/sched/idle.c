@@ -62,6 +62,10 @@ struct rt_p *rt_p_idle_get_locked(struct rt_sched *s)
 	if (p) {
 		s->idle_ps = p->idle_next;
 		store_seq(&s->nr_idle_ps, s->nr_idle_ps - 1);
+		/* No longer all idle: someone must watch. Pairs with the
+		 * barrier in sleep_deeply(). */
+		if (unlikely(load_seq(&s->sysmon_asleep)))
+			rt_sysmon_wake(s);
 	}
 	return p;
 }
@@ -213,9 +217,13 @@ bool rt_m_stop_g0(struct rt_m *m)
 		s->nr_idle_ms++;
 		if (!s->keeper && s->nr_idle_ps) {
 			s->keeper = m;
-			store_seq(&s->keeper_until_ns, rt_next_timer(s));
-			smp_mb(); /* pairs with rt_keeper_check() */
 			until = rt_next_timer(s);
+			store_seq(&s->keeper_until_ns, until);
+			smp_mb(); /* pairs with rt_keeper_check() */
+			/* Never later than what was shown: who set a timer in
+			 * between has seen that and is satisfied. */
+			if (rt_next_timer(s) < until)
+				until = rt_next_timer(s);
 			store_seq(&s->keeper_until_ns, until);
 			if (until == RT_FOREVER)
 				s->keeper = NULL;
@@ -245,8 +253,8 @@ void rt_keeper_check(struct rt_sched *s, int64_t when)
 {
 	struct rt_m *m = NULL;
 
-	smp_mb(); /* the heap's next_ns before, keeper_until_ns after */
-	if (when >= load_rlx(&s->keeper_until_ns))
+	smp_mb(); /* the heap's next_ns before, what follows after */
+	if (!load_rlx(&s->nr_idle_ps) || when >= load_rlx(&s->keeper_until_ns))
 		return;
 	rt_lock(s);
 	if (s->keeper && s->idle_ps) {
@@ -277,8 +285,6 @@ void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
 		rt_m_notice_locked(m);
 	}
 	rt_unlock(s);
-	if (load_rlx(&s->sysmon_asleep))
-		rt_sysmon_wake(s);
 	if (m) {
 		rt_m_wake(m);
 		return;
@@ -303,12 +309,13 @@ __cold void rt_wake(struct rt_sched *s)
 		return;
 	rt_lock(s);
 	p = s->stopping ? NULL : rt_p_idle_get_locked(s);
-	rt_unlock(s);
-	if (!p) {
+	/* Before the unlock: a P that becomes idle after it must not be left
+	 * unwoken because of a spinner that never was. */
+	if (!p)
 		fetch_add_seq(&s->nr_spinning, -1);
-		return;
-	}
-	rt_m_start(s, p, true);
+	rt_unlock(s);
+	if (p)
+		rt_m_start(s, p, true);
 }
 
 void rt_p_handoff(struct rt_sched *s, struct rt_p *p)
@@ -316,11 +323,9 @@ void rt_p_handoff(struct rt_sched *s, struct rt_p *p)
 	rt_lock(s);
 	if (!s->stopping && !rt_runq_len(&p->rq) && !rt_forkq_len(&p->fq) && !s->grq.n &&
 	    p->id < s->maxprocs) {
-		/* Nothing to run. If it was the last busy P someone must look
-		 * after timers, and after what arrives now. */
-		bool last = s->nr_idle_ps == s->maxprocs - 1;
-
-		if (!(last && rt_next_timer(s) != RT_FOREVER)) {
+		/* Nothing to run. But timers, of which its own may be one,
+		 * need a keeper: an M that finds nothing becomes it. */
+		if (s->keeper || rt_next_timer(s) == RT_FOREVER) {
 			rt_p_idle_put_locked(s, p);
 			rt_unlock(s);
 			smp_mb();

@@ -11,6 +11,7 @@ __cold struct rt_m *rt_enter_slow(struct rt_m *m)
 {
 	struct rt_sched *s = m->s;
 
+	(void)load_acq(&m->p->slot.word); /* the word before `stopping` */
 	if (load_acq(&s->stopping))
 		rt_m_exit_now(m);
 	/* In brackets the P's word says BLOCKED, or is another M's already. */

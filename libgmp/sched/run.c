@@ -134,6 +134,16 @@ static void revoke_all(struct rt_sched *s)
 	rt_membarrier(); /* pairs with the store-load in rt_enter() */
 }
 
+static bool all_revoked(struct rt_sched *s)
+{
+	uint32_t n = load_acq(&s->nr_ps);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (rt_pword_state(load_acq(&s->ps[i].slot.word)) != RT_P_REVOKED)
+			return false;
+	return true;
+}
+
 static void wake_parked(struct rt_sched *s)
 {
 	struct rt_m *m;
@@ -184,7 +194,10 @@ static void sched_stop(struct rt_sched *s)
 	do {
 		rt_backoff(&round);
 		wake_parked(s);
-	} while (!only_stragglers(s));
+		/* One that was just storing BLOCKED has overwritten it. */
+		if (!all_revoked(s))
+			revoke_all(s);
+	} while (!only_stragglers(s) || !all_revoked(s));
 }
 
 /* ---- both --------------------------------------------------------- */

@@ -90,7 +90,7 @@ bool rt_any_work(struct rt_sched *s)
 {
 	uint32_t n = load_acq(&s->nr_ps);
 
-	if (load_rlx(&s->grq_len))
+	if (load_acq(&s->grq_len)) /* before the rings: a spill goes the other way */
 		return true;
 	for (uint32_t i = 0; i < n; i++)
 		if (rt_runq_len(&s->ps[i].rq) || rt_forkq_len(&s->ps[i].fq))

@@ -32,7 +32,7 @@ static __always_inline_ void rt_wake_others(struct rt_sched *s)
 	if (load_rlx(&s->maxprocs) == 1)
 		return;
 	smp_mb(); /* pairs with the one in rt_find_g0() */
-	if (unlikely(load_rlx(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning)))
+	if (unlikely(load_acq(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning)))
 		rt_wake(s);
 }
 

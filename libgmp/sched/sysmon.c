@@ -160,7 +160,7 @@ static void sleep_deeply(struct rt_sched *s)
 		bool look_again, asleep;
 
 		store_seq(&s->sysmon_asleep, 1);
-		smp_mb(); /* pairs with the locked section in rt_m_start() */
+		smp_mb(); /* pairs with rt_p_idle_get_locked() */
 		if (!all_idle(s) || load_rlx(&s->stopping))
 			break;
 		rt_lock(s);
@@ -199,11 +199,11 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 		struct rt_p *p = &s->ps[i];
 
 		busy |= retake(s, p, now);
+		watch_timers(s, p, now); /* an idle P's too: its keeper may be busy */
 		if (rt_pword_state(load_rlx(&p->slot.word)) != RT_P_RUNNING)
 			continue;
 		p->mon.trimmed = false;
 		watch_slice(p, now);
-		watch_timers(s, p, now);
 		*closely |= watch_next(s, p);
 	}
 	feed_starved(s);

@@ -3,7 +3,9 @@
  * block.c - proves: between gmprt_block_enter() and gmprt_block_exit() the P
  * works on for others, afterwards the goroutine holds a P again and its errno
  */
+#include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "lib/gtest.h"
 
@@ -190,6 +192,80 @@ P_TEST(a_goroutine_blocked_at_mains_end_never_comes_back)
 	g_store(&done, 0);
 	g_run(g_procs, leaves_one_blocked);
 	g_nap(200 * G_MS);
+}
+
+/* ---- sysmon and the time keeper are there when they are needed ---- */
+
+static int ends[2];
+
+static void writes_a_byte(void *arg)
+{
+	(void)arg;
+	G_EQ(1, write(ends[1], "", 1));
+}
+
+/*
+ * After a sleep everything was idle, sysmon included. The P that the sleeper
+ * took must still be retaken from it when it blocks.
+ */
+G_TEST(a_P_is_retaken_also_after_all_was_idle)
+{
+	struct pollfd p = { .events = POLLIN };
+
+	G_OK(pipe(ends));
+	p.fd = ends[0];
+	gmprt_sleep(100 * G_MS);
+	g_go(writes_a_byte, NULL);
+	gmprt_block_enter();
+	G_EQ(1, poll(&p, 1, 5000));
+	gmprt_block_exit();
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static long slept_ms;
+static int computes;
+
+static void sleeps_100_ms(void *arg)
+{
+	int64_t t = g_now();
+
+	(void)arg;
+	gmprt_sleep(100 * G_MS);
+	g_store(&slept_ms, (g_now() - t) / G_MS);
+}
+
+static void computes_for_a_second(void *arg)
+{
+	int64_t until = g_now() + 1000 * G_MS;
+
+	(void)arg;
+	g_store(&computes, 1);
+	while (g_now() < until)
+		;
+	gmprt_wg_done(&wg);
+}
+
+/* The sleeper's timer lies on a P that sysmon takes from a blocked M and that
+ * then idles, while the only other M computes. */
+G_TEST(a_timer_fires_though_its_P_idles_and_all_others_are_busy)
+{
+	if (g_procs != 2)
+		return; /* the constellation needs two Ps */
+	g_store(&computes, 0);
+	g_store(&slept_ms, 0);
+	gmprt_wg_add(&wg, 1);
+	g_go(computes_for_a_second, NULL);
+	while (!g_load(&computes))
+		;
+	g_go(sleeps_100_ms, NULL);
+	gmprt_yield();
+	gmprt_block_enter();
+	g_nap(800 * G_MS);
+	gmprt_block_exit();
+	G_GE(g_load(&slept_ms), 100);
+	G_LE(g_load(&slept_ms), 600);
+	gmprt_wg_wait(&wg);
 }
 
 TEST_HARNESS_MAIN

@@ -69,7 +69,9 @@ static long at;
 static void stands_in_line(void *n)
 {
 	G_OK(gmprt_sem_wait(&line));
-	order[g_inc(&at) - 1] = (long)(intptr_t)n;
+	/* The next one stands in line until main has seen this. */
+	order[g_load(&at)] = (long)(intptr_t)n;
+	g_inc(&at);
 }
 
 G_TEST(posts_go_to_the_one_that_waited_longest)

@@ -46,6 +46,12 @@ static void expect_run(struct rt_runq *q, uint32_t first, uint32_t n)
 	G_EQ(rt_runq_get(q), 0);
 }
 
+static void expect_array(const rt_work *w, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		G_EQ(number(w[i]), first + i);
+}
+
 static void expect_list(struct rt_worklist *l, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
@@ -101,53 +107,52 @@ TEST(next_is_stolen_only_while_it_is_what_the_thief_saw)
 	G_EQ(rt_runq_get_next(&q), 0);
 }
 
-TEST(full_ring_spills_its_oldest_half_and_then_the_newcomer)
+TEST(full_ring_spills_its_oldest_half)
 {
 	struct rt_runq q = { .head = 5, .tail = 5 };
-	struct rt_worklist out = { 0 };
+	rt_work out[RT_RUNQ_SIZE / 2 + 1] = { [RT_RUNQ_SIZE / 2] = 77 };
 
 	fill(&q, 0, RT_RUNQ_SIZE);
-	G_TRUE(rt_runq_spill(&q, work(900), &out));
-	G_EQ(out.n, RT_RUNQ_SIZE / 2 + 1);
-	expect_list(&out, 0, RT_RUNQ_SIZE / 2);
-	G_EQ(number(rt_worklist_pop(&out)), 900);
-	G_EQ(rt_worklist_pop(&out), 0);
+	G_TRUE(rt_runq_spill(&q, out));
+	expect_array(out, 0, RT_RUNQ_SIZE / 2);
+	G_EQ(out[RT_RUNQ_SIZE / 2], 77);
 	expect_run(&q, RT_RUNQ_SIZE / 2, RT_RUNQ_SIZE / 2);
 }
 
-TEST(spill_adds_behind_what_is_on_the_list)
+TEST(spill_of_a_ring_that_is_no_longer_full_takes_nothing)
 {
 	struct rt_runq q = { 0 };
-	struct rt_worklist out = { 0 };
-
-	rt_worklist_add(&out, work(901));
-	fill(&q, 0, RT_RUNQ_SIZE);
-	G_TRUE(rt_runq_spill(&q, work(900), &out));
-	G_EQ(number(rt_worklist_pop(&out)), 901);
-	expect_list(&out, 0, RT_RUNQ_SIZE / 2);
-}
-
-TEST(spill_of_a_ring_that_is_no_longer_full_does_nothing)
-{
-	struct rt_runq q = { 0 };
-	struct rt_worklist out = { 0 };
+	rt_work out[RT_RUNQ_SIZE / 2];
 
 	fill(&q, 0, RT_RUNQ_SIZE - 1);
-	G_TRUE(!rt_runq_spill(&q, work(900), &out));
-	G_EQ(out.n, 0);
+	G_TRUE(!rt_runq_spill(&q, out));
 	expect_run(&q, 0, RT_RUNQ_SIZE - 1);
+}
+
+TEST(room_says_how_many_puts_will_succeed)
+{
+	struct rt_runq q = { .head = -7u, .tail = -7u };
+
+	G_EQ(rt_runq_room(&q), RT_RUNQ_SIZE);
+	rt_runq_set_next(&q, work(0));
+	fill(&q, 0, 10);
+	G_EQ(rt_runq_room(&q), RT_RUNQ_SIZE - 10);
+	fill(&q, 10, RT_RUNQ_SIZE - 10);
+	G_EQ(rt_runq_room(&q), 0);
+	rt_runq_get(&q);
+	G_EQ(rt_runq_room(&q), 1);
 }
 
 TEST(indices_wrap_at_2_to_the_32)
 {
 	struct rt_runq q = { .head = -100u, .tail = -100u }, mine = { .head = -3u, .tail = -3u };
-	struct rt_worklist out = { 0 };
+	rt_work out[RT_RUNQ_SIZE / 2];
 
 	fill(&q, 0, RT_RUNQ_SIZE);
 	G_EQ(rt_runq_len(&q), RT_RUNQ_SIZE);
 	G_TRUE(!rt_runq_put(&q, work(900)));
-	G_TRUE(rt_runq_spill(&q, work(900), &out));
-	expect_list(&out, 0, RT_RUNQ_SIZE / 2);
+	G_TRUE(rt_runq_spill(&q, out));
+	expect_array(out, 0, RT_RUNQ_SIZE / 2);
 	fill(&q, RT_RUNQ_SIZE, 4);
 	G_EQ(number(rt_runq_steal(&q, &mine)), 128 + 66 - 1);
 	expect_run(&mine, 128, 65);
@@ -286,15 +291,12 @@ static void *thief(void *arg)
 
 static void put(rt_work w)
 {
-	struct rt_worklist spilled = { 0 };
+	rt_work spilled[RT_RUNQ_SIZE / 2];
 
 	while (!rt_runq_put(&s.q, w))
-		if (rt_runq_spill(&s.q, w, &spilled)) {
-			G_EQ(spilled.n, RT_RUNQ_SIZE / 2 + 1);
-			while ((w = rt_worklist_pop(&spilled)))
-				run(w);
-			return;
-		}
+		if (rt_runq_spill(&s.q, spilled))
+			for (uint32_t i = 0; i < RT_RUNQ_SIZE / 2; i++)
+				run(spilled[i]);
 }
 
 static void owner(uint64_t rand)
@@ -345,18 +347,15 @@ TEST(with_thieves_each_entry_is_taken_exactly_once)
 	free(s.item);
 }
 
-/* An entry on its way from next to the ring must be counted in one place. */
+/* At all times there is an entry, now as next, now in the ring. */
 static void *mover(void *unused)
 {
 	(void)unused;
 	for (uint32_t i = 0; i < G_LOOPS(300000); i++) {
-		rt_work old = rt_runq_set_next(&s.q, work(i % 2));
-
-		if (old)
-			rt_runq_put(&s.q, old);
-		if (i % 8 == 7)
-			while (rt_runq_get(&s.q))
-				;
+		G_TRUE(rt_runq_put(&s.q, rt_runq_set_next(&s.q, work(0))));
+		G_TRUE(rt_runq_get_next(&s.q));
+		rt_runq_set_next(&s.q, work(1));
+		G_TRUE(rt_runq_get(&s.q));
 	}
 	store_rel(&s.nr_taken, 1);
 	return NULL;
