@@ -133,7 +133,7 @@ UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/$(T).c))
 API  := $(patsubst %.c,$(O)/%,$(wildcard tests/api/$(T).c))
 SCRIPTS := $(foreach k,unit api install model demo,$(wildcard tests/$(k)/$(T).sh))
 # Too long for `make check`; `make test` runs them.
-SLOW := $(filter tests/demo/many.sh,$(SCRIPTS))
+SLOW := $(filter tests/demo/many.sh,$(SCRIPTS)) $(filter %/tests/api/million,$(API))
 STRESS := $(patsubst %.c,$(O)/%,$(wildcard tests/stress/$(T).c))
 
 # kselftest_harness.h: see tools/build/kselftest.
@@ -302,11 +302,11 @@ check: lib examples
 	@$(MAKE) run-check
 
 run-check: $(if $(wildcard $(HARNESS)),$(UNIT) $(API))
-	@$(RUN) $(if $(wildcard $(HARNESS)),$(sort $(UNIT)) $(sort $(API)),\
+	@$(RUN) $(if $(wildcard $(HARNESS)),$(sort $(UNIT)) $(sort $(filter-out $(SLOW),$(API))),\
 		-S 'tests/unit and tests/api: no kselftest_harness.h in $(KSELFTEST), its reason stands above') \
 		$(filter-out $(SLOW),$(SCRIPTS))
 
-check-slow: lib examples
+check-slow: lib examples $(filter %/tests/api/million,$(API))
 	@$(RUN) -l slow -t 600 $(or $(SLOW),-S 'no slow test is called $(T)')
 
 run-programs: $(UNIT) $(API)

@@ -91,8 +91,7 @@ static void __printf(2, 3) putf(struct dump *d, const char *fmt, ...)
 /* ---- goroutines --------------------------------------------------- */
 
 /* The M that runs g, or 0. Not for TSan: what liburcu publishes is hidden from it. */
-static __attribute__((no_sanitize("thread"))) __noinline uint32_t running_on(struct rt_sched *s,
-									   struct rt_g *g)
+static __no_tsan __noinline uint32_t running_on(struct rt_sched *s, struct rt_g *g)
 {
 	struct rt_m *m;
 	uint32_t id = 0;
@@ -106,7 +105,8 @@ static __attribute__((no_sanitize("thread"))) __noinline uint32_t running_on(str
 	return id;
 }
 
-static void put_head(struct dump *d, uint64_t id, const char *name, const char *state, int64_t since)
+static void put_head(struct dump *d, uint64_t id, const char *name, const char *state,
+		     int64_t since)
 {
 	int64_t secs = since ? (rt_now_ns() - since) / RT_NS_PER_SEC : 0;
 
@@ -138,7 +138,7 @@ struct seen {
  * of them is checked by still_parked() or is only shown. Not for TSan, which
  * would want the writers, all of them hot, to be told.
  */
-static __attribute__((no_sanitize("thread"))) __noinline void see(struct rt_g *g, struct seen *k)
+static __no_tsan __noinline void see(struct rt_g *g, struct seen *k)
 {
 	const volatile struct rt_g *v = g;
 
@@ -161,7 +161,7 @@ static __attribute__((no_sanitize("thread"))) __noinline void see(struct rt_g *g
 }
 
 /* Has g stayed where it was when `arg` was seen? */
-static __attribute__((no_sanitize("thread"))) __noinline bool still_parked(void *arg)
+static __no_tsan __noinline bool still_parked(void *arg)
 {
 	const struct seen *k = arg;
 	const volatile struct rt_g *v = k->g;

@@ -10,12 +10,12 @@
 #include "base/compiler.h"
 
 /* "fatal error: ..." and a dump, then abort(): the caller broke a contract. */
-_Noreturn __cold void rt_misuse(const char *fmt, ...) __printf(1, 2);
+__noreturn __cold void rt_misuse(const char *fmt, ...) __printf(1, 2);
 
 /* The same, then exit status 2, as Go: the program can't go on. */
-_Noreturn __cold void rt_fatal(const char *fmt, ...) __printf(1, 2);
+__noreturn __cold void rt_fatal(const char *fmt, ...) __printf(1, 2);
 
-_Noreturn __cold void rt_bug(const char *file, int line, const char *what);
+__noreturn __cold void rt_bug(const char *file, int line, const char *what);
 
 /* Always checked: what corrupts memory if it goes on. */
 #define RT_BUG_ON(cond)                                             \

@@ -11,6 +11,7 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+#define __noreturn      __attribute__((noreturn))
 #define __noinline      __attribute__((noinline))
 #define __cold          __attribute__((cold, noinline))
 #define __always_inline_ inline __attribute__((always_inline))

@@ -37,6 +37,9 @@
 #define RT_TSAN 0
 #endif
 
+/* A reader of words that their writers do not announce. */
+#define __no_tsan __attribute__((no_sanitize("thread")))
+
 /* One for each stack a thread can run on, goroutines' and its own. */
 struct rt_san {
 #if RT_ASAN

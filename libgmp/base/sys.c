@@ -167,6 +167,7 @@ void *rt_alloc(size_t bytes)
 	void **at;
 
 	if (!rt_fault())
+		/* cppcheck-suppress pointerSize */
 		raw = malloc(bytes + RT_CACHELINE + sizeof(void *));
 	errno = saved;
 	if (!raw)

@@ -85,10 +85,11 @@ static struct rt_arena *arena_add_locked(struct rt_stack_class *c, uint32_t clas
 	uint32_t nr = c->arenas ? c->arenas->nr * 2 : ARENA_MIN_SLOTS, most = ARENA_MAX_SLOTS;
 	struct rt_arena *a = NULL;
 
-	while (most > 1 && (size_t)most << class > (size_t)ARENA_MAX_SLOTS << RT_STACK_CLASS_DEFAULT)
-		most /= 2;
+	/* Of larger stacks as many as make the same number of bytes. */
+	if (class > RT_STACK_CLASS_DEFAULT)
+		most >>= class - RT_STACK_CLASS_DEFAULT;
 	if (nr > most)
-		nr = most;
+		nr = most ? most : 1;
 	while (nr && !(a = arena_map(class, nr)))
 		nr /= 2;
 	if (a) {

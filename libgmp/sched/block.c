@@ -83,7 +83,7 @@ void rt_block_exit(void)
 	if (likely(cas_acqrel(&p->slot.word, (m->pword & ~(uint64_t)0xff) | RT_P_BLOCKED,
 			      m->pword))) {
 		if (unlikely(p->blocked_ns))
-			p->n.idle_with_work_ns += (uint64_t)(rt_now_ns() - p->blocked_ns);
+			count_add(&p->n.idle_with_work_ns, (uint64_t)(rt_now_ns() - p->blocked_ns));
 		rt_leave(m);
 		return;
 	}

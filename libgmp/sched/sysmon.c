@@ -68,7 +68,7 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now)
 	rt_unlock(s);
 	store_rlx(&p->m, NULL);
 	if (since)
-		p->n.idle_with_work_ns += (uint64_t)(rt_now_ns() - since);
+		count_add(&p->n.idle_with_work_ns, (uint64_t)(rt_now_ns() - since));
 	rt_p_handoff(s, p);
 	return true;
 }

@@ -224,7 +224,7 @@ G_TEST(a_P_is_retaken_also_after_all_was_idle)
 }
 
 static long slept_ms;
-static int computes;
+static long computes;
 
 static void sleeps_100_ms(void *arg)
 {

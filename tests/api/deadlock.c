@@ -106,7 +106,8 @@ static void many_stop(void)
 {
 	c = g_chan(0, 0);
 	for (int i = 0; i < 20; i++)
-		g_go_named(i == 7 ? "seventh" : "other", i % 2 ? works_then_stops : recv_for_ever, c);
+		g_go_named(i == 7 ? "seventh" : "other",
+			   i % 2 ? works_then_stops : recv_for_ever, c);
 	gmprt_chan_recv(c, NULL);
 }
 

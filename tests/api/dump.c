@@ -80,7 +80,8 @@ G_TEST(each_goroutine_is_shown_with_name_and_reason)
 	} kinds[] = {
 		{ "receiver", in_recv, "chan receive" }, { "sender", in_send, "chan send" },
 		{ "selector", in_select, "select" },	 { "dormouse", in_sleep, "sleep" },
-		{ "tollgate", in_sem, "semaphore wait" },		 { "locksmith", in_mutex, "mutex lock" },
+		{ "tollgate", in_sem, "semaphore wait" },
+		{ "locksmith", in_mutex, "mutex lock" },
 		{ "grouper", in_wg, "wait group" },
 	};
 	char *dump;

@@ -21,7 +21,8 @@ static void check_uniform(const long *hits, int k, long n, double limit)
 	for (int i = 0; i < k; i++)
 		chi2 += ((double)hits[i] - expected) * ((double)hits[i] - expected) / expected;
 	if (chi2 > limit)
-		G_FAIL("choice is skewed: chi-square %.1f > %.1f; hits %ld %ld %ld ...", chi2, limit,
+		G_FAIL("choice is skewed: chi-square %.1f > %.1f; hits %ld %ld %ld ...", chi2,
+		       limit,
 		       hits[0], hits[1], k > 2 ? hits[2] : 0L);
 }
 
@@ -159,7 +160,11 @@ G_TEST(a_channel_may_stand_in_several_cases)
 		g_go(sends_3, c);
 		for (int i = 0; i < 3; i++) {
 			int v[3] = { -1, -1, -1 };
-			struct gmprt_case cases[] = { RECV(c, &v[0]), RECV(c, &v[1]), RECV(c, &v[2]) };
+			struct gmprt_case cases[] = {
+				RECV(c, &v[0]),
+				RECV(c, &v[1]),
+				RECV(c, &v[2]),
+			};
 			int k = gmprt_select(cases, 3);
 
 			G_TRUE(k >= 0 && k < 3);

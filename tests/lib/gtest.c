@@ -157,9 +157,11 @@ void g_go_named(const char *name, void (*fn)(void *), void *arg)
 }
 
 /* All that g_keep() gave out, only so that it stays reachable. */
-static struct kept {
+struct kept {
 	struct kept *next;
-} *kept;
+};
+
+static struct kept *kept;
 
 void *g_keep(size_t size)
 {

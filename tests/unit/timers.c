@@ -281,10 +281,8 @@ TEST(growth_that_fails_refuses_the_newcomer_only)
 	rt_fault_arm(1);
 	G_EQ(rt_timer_add(&ts, &timer[0]), -ENOMEM);
 	check_heap(&ts);
-	rt_fault_arm(1); /* not reached before the heap must grow */
-	do
+	for (; n < 64; n++)
 		arm(&ts, n, 1000 - n);
-	while (++n < 64);
 	rt_fault_arm(1);
 	timer[n] = (struct rt_timer){ .when_ns = 1, .g = &g[n] };
 	G_EQ(rt_timer_add(&ts, &timer[n]), -ENOMEM);
