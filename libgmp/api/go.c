@@ -31,26 +31,23 @@ static __always_inline_ void spawn_set(struct rt_spawn *sp, void (*fn)(void *), 
 static __noinline int go_foreign(void (*fn)(void *), void *arg, char *name, int class)
 {
 	struct rt_worklist l = { 0 };
-	struct rt_spawn *sp = NULL;
-	struct rt_sched *s;
-	int r = -EPERM;
+	struct rt_sched *s = rt_cur_get();
+	struct rt_spawn *sp;
+	int r = -ENOMEM;
 
-	rt_rcu_read_lock();
-	s = load_acq(&rt_cur);
-	if (s) {
-		sp = rt_spawn_get_shared(&s->spawns);
-		r = -ENOMEM;
-	}
+	if (!s)
+		return -EPERM;
+	sp = rt_spawn_get_shared(&s->spawns);
 	if (sp) {
 		spawn_set(sp, fn, arg, name, class ? (uint32_t)class : s->stack_class,
 			  fetch_add_rlx(&s->next_id, 1));
 		fetch_add_rlx(&s->foreign_created, 1);
 		rt_worklist_add(&l, rt_work_spawn(sp));
 		rt_grq_put(s, &l);
-		rt_wake_others(s);
+		rt_wake(s);
 		r = 0;
 	}
-	rt_rcu_read_unlock();
+	rt_sched_unref(s);
 	return r;
 }
 

@@ -11,8 +11,9 @@
  * then sleep 50 us at a time: the holder may be preempted, or of lower
  * real-time priority.
  *
- * Held only in state RUNTIME (sched/enter.h): an M that is off its P never
- * holds one, so a waiter never waits for an M that waits for the waiter's P.
+ * An M that runs goroutines holds one only in state RUNTIME (sched/enter.h):
+ * its P can't be taken meanwhile, so a waiter never waits for an M that waits
+ * for the waiter's P.
  *
  * The pauses are long on purpose. When two CPUs fight for a word, each
  * transfer of its line costs 60 to 150 ns; a waiter that stays away for a

@@ -58,7 +58,7 @@ static inline void rt_ctx_init(struct rt_ctx *c, void *top, void (*fn)(void))
 #if defined(__AVX512F__)
 #define RT_CTX_CLOBBER_AVX512                                                         \
 	, "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23",     \
-	"xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", \
+	"xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", \
 	"k2", "k3", "k4", "k5", "k6", "k7"
 #else
 #define RT_CTX_CLOBBER_AVX512
@@ -92,7 +92,8 @@ static __always_inline_ void rt_ctx_switch(struct rt_ctx *from, struct rt_ctx *t
 		: "rax", "rbx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory",
 		  "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
 		  "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
-		  "xmm15" RT_CTX_CLOBBER_AVX512);
+		  "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)",
+		  "st(7)" RT_CTX_CLOBBER_AVX512);
 #elif defined(__aarch64__)
 	register struct rt_ctx *f __asm__("x0") = from;
 	register struct rt_ctx *t __asm__("x1") = to;

@@ -65,7 +65,7 @@ struct rt_g {
 	uint64_t id;        /* any thread reads; 0: free */
 	void *wake;         /* set by the waker before it readies: what for */
 	uint32_t claim;     /* enum rt_claim, atomic */
-	uint32_t nr_parks;  /* any thread reads: it moved if this did */
+	uint32_t nr_parks;  /* births and resumptions; any thread reads */
 	uint8_t reason;     /* enum rt_reason; any thread reads */
 	uint8_t flags;      /* the G itself writes */
 	uint16_t lock_depth;

@@ -17,7 +17,7 @@
  *   BLOCKED  RUNNING  the same owner, block_exit      cas_acqrel  (b)
  *   BLOCKED  IDLE     sysmon, who then gives it on    cas_acqrel, epoch + 1 (c)
  *   IDLE     DEAD     under the lock                  store
- *   any      REVOKED  the end of a run                xchg, epoch + 1 (d)
+ *   any      REVOKED  the end of a run                cas_seq, epoch + 1 (d)
  *
  * (a) publishes the P's queues to whoever takes it in (c); (b) and (c)
  * exclude each other by the compare. (d) is final but for an owner that was

@@ -218,6 +218,30 @@ static struct rt_free *chain_take_idle(struct rt_depot *d, int64_t now)
 	return found;
 }
 
+/* False: no memory to remember the slots by; nothing was done. */
+static bool chain_discard(struct rt_stack_class *c, struct rt_free *chain)
+{
+	struct rt_g *gs[RT_MAG];
+	uint32_t n = 0;
+	bool room;
+
+	rt_spin_lock(&c->lock);
+	room = cold_reserve_locked(c, RT_MAG); /* only we add to it */
+	rt_spin_unlock(&c->lock);
+	if (!room)
+		return false;
+	while (chain) {
+		gs[n] = (struct rt_g *)(void *)chain;
+		chain = chain->next;
+		slot_discard(gs[n++]);
+	}
+	rt_spin_lock(&c->lock);
+	while (n)
+		c->cold[c->nr_cold++] = gs[--n];
+	rt_spin_unlock(&c->lock);
+	return true;
+}
+
 bool rt_stacks_scavenge(struct rt_stacks *st, int64_t now)
 {
 	bool more = false;
@@ -228,20 +252,10 @@ bool rt_stacks_scavenge(struct rt_stacks *st, int64_t now)
 
 		while (load_rlx(&c->depot.nr_chains) &&
 		       (chain = chain_take_idle(&c->depot, now))) {
-			rt_spin_lock(&c->lock);
-			if (!cold_reserve_locked(c, RT_MAG)) {
-				rt_spin_unlock(&c->lock);
+			if (!chain_discard(c, chain)) {
 				rt_depot_put(&c->depot, chain);
 				break;
 			}
-			while (chain) {
-				struct rt_g *g = (struct rt_g *)(void *)chain;
-
-				chain = chain->next;
-				slot_discard(g);
-				c->cold[c->nr_cold++] = g;
-			}
-			rt_spin_unlock(&c->lock);
 		}
 		more |= load_rlx(&c->depot.nr_chains) != 0;
 	}

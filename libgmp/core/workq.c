@@ -66,10 +66,10 @@ void rt_workq_put_array(struct rt_workq *q, const rt_work *w, uint32_t n)
 rt_work rt_workq_get(struct rt_workq *q)
 {
 	struct rt_workq_block *b = q->first;
-	rt_work w;
+	rt_work w = rt_worklist_pop(&q->chain);
 
-	if (!b) {
-		w = rt_worklist_pop(&q->chain);
+	/* The chain first, or a queue that is never empty would starve it. */
+	if (w || !b) {
 		q->n -= w != 0;
 		return w;
 	}

@@ -31,8 +31,7 @@
  *    must outlive one.
  *
  * Environment: GMPRT_MAXPROCS (then GOMAXPROCS) number of Ps; GMPRT_UPCALL
- * backend, see gmprt_upcall_backend(); GMPRT_DEBUG comma-separated, see
- * docs/environment.md.
+ * backend, see gmprt_upcall_backend().
  */
 #ifndef GMPRT_H
 #define GMPRT_H
@@ -97,7 +96,10 @@ GMPRT_API int gmprt_main(int (*fn)(int argc, char **argv), int argc, char **argv
  *
  * May be called again after it returned. Errors: as gmprt_main(), and
  * -EINVAL for options that are out of range or of an unknown size.
- * Call from an ordinary thread; blocks it. The calling thread serves as an M.
+ * What goroutines waited on when the run ended (a channel, a semaphore) must
+ * not be used any more, nor freed by gmprt_chan_free().
+ *
+ * Call from an ordinary thread; it sleeps until then.
  */
 GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), void *arg)
 	GMPRT_MUST_CHECK;
@@ -110,14 +112,15 @@ GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), voi
  * GOMAXPROCS, else the smallest of the CPUs in the affinity mask and the CPU
  * limits of the process' cgroup and each of its ancestors (rounded up).
  * Shrinking takes effect for a P when its M next enters the run time.
- * Asking works from any thread (before the first run: the default); setting
- * from a goroutine only, elsewhere -EPERM. Blocks nothing.
+ * Asking works from any thread (outside a run: the default, or -EINVAL if the
+ * environment's number is malformed); setting from a goroutine only, elsewhere
+ * -EPERM. Blocks nothing.
  */
 GMPRT_API int gmprt_maxprocs(int n);
 
 /*
- * The backend that tells the run time of blocked Ms: "scx", "kmod", "bpf" or
- * "sysmon". A constant string. "sysmon" when nothing runs. Any thread.
+ * The backend that tells the run time of blocked Ms. A constant string; there
+ * is "sysmon" now. Any thread.
  */
 GMPRT_API const char *gmprt_upcall_backend(void);
 
@@ -228,7 +231,7 @@ struct gmprt_task {
 /*
  * Offers fn(arg) to be run by any P. Tens of ns: nothing is allocated.
  * Goroutines only. 0; -EPERM elsewhere; -ENOMEM only when more than the
- * run time's own queue of 256 tasks a P is full and memory is out: then the
+ * run time's own queue of 255 tasks a P is full and memory is out: then the
  * task was not taken and must not be joined.
  */
 GMPRT_API int gmprt_fork(struct gmprt_task *t, void (*fn)(void *), void *arg)
@@ -439,7 +442,7 @@ struct gmprt_stats {
 	uint64_t nr_steals;            /* times a P took work from another P */
 	uint64_t nr_overflows;         /* halves of a run queue moved to the GRQ */
 	uint64_t nr_wakeups;           /* times an idle P was put to work */
-	uint64_t nr_blocks;            /* gmprt_block_enter() calls */
+	uint64_t nr_blocks;            /* brackets entered, inner pairs left out */
 	uint64_t nr_handoffs;          /* Ps that changed hands since their M
 					* was blocked */
 	uint64_t idle_with_work_ns;    /* P time lost: its M blocked, its own

@@ -4,7 +4,8 @@
  *
  * True when no P is held, no work is queued, no timer is armed, no M is on its
  * way back from brackets. Looked at, under the lock, by each M that goes to
- * sleep; the last one sees it.
+ * the idle list, and by sysmon once a second when all is idle: for what ended
+ * otherwise (a bound M's sleep, a handed-off P).
  *
  * A thread that is no M may still post a semaphore. Who that thread is can't
  * be known, so any thread of the process beyond ours makes the report wait:
@@ -38,6 +39,7 @@ void rt_deadlock_report(struct rt_sched *s)
 	/* sysmon, and the caller of gmprt_run() */
 	ours = (int)s->nr_ms + 2;
 	rt_unlock(s);
-	if (deadlocked && threads <= ours)
+	/* 0: /proc can't say, so somebody may be there. */
+	if (deadlocked && threads > 0 && threads <= ours)
 		rt_fatal("all goroutines are asleep - deadlock!");
 }

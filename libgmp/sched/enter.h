@@ -14,6 +14,9 @@
  * pass a barrier (membarrier), then reads the state: either it reads RUNTIME,
  * and waits, or this M's load comes later and sees the change.
  *
+ * Threads that hold no P (the program's own, goroutines in brackets, sysmon)
+ * take spin locks too, outside of this rule: nobody's P waits for them.
+ *
  * rt_enter() is NULL for whoever holds no P: an ordinary thread, or a
  * goroutine inside gmprt_block_enter/exit. Such a caller may still try and
  * wake, through the global queue.

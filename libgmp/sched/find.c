@@ -36,15 +36,14 @@ void rt_timers_run_g0(struct rt_m *m, struct rt_p *p, int64_t now)
 static rt_work fair_look(struct rt_m *m)
 {
 	struct rt_p *p = m->p;
-	struct gmprt_task *t;
+	rt_work w;
 
 	store_rlx(&p->countdown, RT_FAIR_TICK);
 	count_inc(&p->rounds);
 	if (rt_timers_next(&p->timers) != RT_FOREVER)
 		rt_timers_run_g0(m, p, rt_now_ns());
-	if (p->rounds % 4 == 0 && (t = rt_forkq_steal(&p->fq)))
-		return rt_forked_to_work(p, t);
-	return rt_grq_get(m->s, p, 1);
+	w = p->rounds % 4 == 0 ? rt_forked_take(p, &p->fq, true) : 0;
+	return w ? w : rt_grq_get(m->s, p, 1);
 }
 
 /* The slice that `next` inherits is over: it queues behind the others. */
@@ -68,7 +67,7 @@ static bool attend(struct rt_m *m)
 		next_to_ring(p);
 	if (p->id >= load_rlx(&m->s->maxprocs)) {
 		rt_procs_retire_g0(m);
-		return false;
+		return m->p != NULL; /* maxprocs may have grown again */
 	}
 	return true;
 }
@@ -78,7 +77,6 @@ static bool attend(struct rt_m *m)
 static rt_work find_local(struct rt_m *m)
 {
 	struct rt_p *p = m->p;
-	struct gmprt_task *t;
 	rt_work w = rt_runq_get_next(&p->rq);
 
 	if (w) {
@@ -87,10 +85,7 @@ static rt_work find_local(struct rt_m *m)
 	}
 	count_inc(&p->slices);
 	w = rt_runq_get(&p->rq);
-	if (w)
-		return w;
-	t = rt_forkq_pop_any(&p->fq);
-	return t ? rt_forked_to_work(p, t) : 0;
+	return w ? w : rt_forked_take(p, &p->fq, false);
 }
 
 static bool may_spin(struct rt_m *m)
@@ -151,7 +146,10 @@ static bool look_again(struct rt_m *m, bool was_spinning)
 	struct rt_p *p;
 
 	smp_mb(); /* pairs with rt_wake_others() */
-	if (!rt_any_work(s) && rt_next_timer(s) > rt_now_ns())
+	/* If this M may not spin while others do, they are the ones to look:
+	 * else it would come back for each `next` that is another P's own. */
+	if (!(rt_any_work(s) && (was_spinning || !load_rlx(&s->nr_spinning))) &&
+	    rt_next_timer(s) > rt_now_ns())
 		return false;
 	rt_lock(s);
 	p = s->stopping ? NULL : rt_p_idle_get_locked(s);

@@ -43,6 +43,7 @@ static __always_inline_ void g_set(struct rt_g *g, uint64_t id, void (*fn)(void 
 	g->frame = NULL;
 	g->task = NULL;
 	g->lock_m = NULL;
+	store_rlx(&g->nr_parks, g->nr_parks + 1);
 	store_rel(&g->id, id); /* pairs with load_acq in rt_stacks_each() */
 }
 
@@ -97,6 +98,13 @@ struct rt_g *rt_g_begin_fn(struct rt_p *p, void (*fn)(void *), void *arg)
 }
 
 /* ---- death -------------------------------------------------------- */
+
+void rt_g_never_begun(struct rt_p *p, struct rt_g *g)
+{
+	store_rlx(&g->id, 0);
+	count_add(&p->n.created, -1);
+	rt_stack_put(&p->s->stacks, &p->gs, g);
+}
 
 /* What every end has in common. */
 static __always_inline_ void g_end(struct rt_p *p, struct rt_g *g)

@@ -22,14 +22,14 @@
  *
  *	producer			the last spinner
  *	put work into its queue		nr_idle_ps + 1; nr_spinning - 1
- *	smp_mb (rt_wake_others)		smp_mb (rt_find_g0)
+ *	smp_mb (rt_wake_others)		smp_mb (look_again)
  *	reads nr_idle_ps, nr_spinning	reads all queues again
  *
  * So at least one of them sees the other's write: the producer wakes an M, or
  * the spinner takes a P again. Model: tests/model/wake.pml.
  *
  * Parked Ms are kept LIFO: the one whose cache and stack are warmest wakes,
- * and those that are never needed stay asleep for sysmon to dismiss.
+ * and those that are not needed stay asleep.
  *
  * The time keeper is the one idle M that sleeps only until the next timer.
  * Whoever sets an earlier timer wakes it (rt_keeper_check): again write,
@@ -64,8 +64,10 @@ struct rt_p *rt_p_idle_get_locked(struct rt_sched *s)
 		store_seq(&s->nr_idle_ps, s->nr_idle_ps - 1);
 		/* No longer all idle: someone must watch. Pairs with the
 		 * barrier in sleep_deeply(). */
-		if (unlikely(load_seq(&s->sysmon_asleep)))
+		if (unlikely(load_seq(&s->sysmon_asleep))) {
+			store_rlx(&s->coarse_ns, rt_now_ns());
 			rt_sysmon_wake(s);
+		}
 	}
 	return p;
 }
@@ -215,7 +217,7 @@ bool rt_m_stop_g0(struct rt_m *m)
 		m->idle_next = s->idle_ms;
 		s->idle_ms = m;
 		s->nr_idle_ms++;
-		if (!s->keeper && s->nr_idle_ps) {
+		if (s->nr_idle_ps && (!s->keeper || rt_next_timer(s) < s->keeper_until_ns)) {
 			s->keeper = m;
 			until = rt_next_timer(s);
 			store_seq(&s->keeper_until_ns, until);
@@ -252,9 +254,11 @@ bool rt_m_wait_g0(struct rt_m *m)
 void rt_keeper_check(struct rt_sched *s, int64_t when)
 {
 	struct rt_m *m = NULL;
+	int64_t until;
 
 	smp_mb(); /* the heap's next_ns before, what follows after */
-	if (!load_rlx(&s->nr_idle_ps) || when >= load_rlx(&s->keeper_until_ns))
+	until = load_rlx(&s->keeper_until_ns);
+	if (!load_rlx(&s->nr_idle_ps) || until == RT_FOREVER || when >= until)
 		return;
 	rt_lock(s);
 	if (s->keeper && s->idle_ps) {

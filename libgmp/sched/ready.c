@@ -37,15 +37,13 @@ void rt_ready_foreign(struct rt_g *g)
 	struct rt_worklist l = { 0 };
 	struct rt_sched *s;
 
-	rt_rcu_read_lock();
-	s = load_acq(&rt_cur);
-	if (s) {
-		rt_worklist_add(&l, rt_work_g(g));
-		rt_grq_put(s, &l);
-		rt_wake(s);
-	}
-	/* else the run has ended and g with it */
-	rt_rcu_read_unlock();
+	s = rt_cur_get();
+	if (!s)
+		return; /* the run has ended and g with it */
+	rt_worklist_add(&l, rt_work_g(g));
+	rt_grq_put(s, &l);
+	rt_wake(s);
+	rt_sched_unref(s);
 }
 
 __noinline struct rt_g *rt_next_slow(struct rt_m *m, rt_work w)

@@ -28,6 +28,19 @@
 
 struct rt_sched *rt_cur;
 
+struct rt_sched *rt_cur_get(void)
+{
+	struct rt_sched *s;
+
+	/* The run's own reference is dropped only after a grace period. */
+	rt_rcu_read_lock();
+	s = load_acq(&rt_cur);
+	if (s)
+		fetch_add_seq(&s->refs, 1);
+	rt_rcu_read_unlock();
+	return s;
+}
+
 static uint32_t running; /* 1: a run is under way, or being set up */
 
 /* ---- start -------------------------------------------------------- */
@@ -88,10 +101,6 @@ static int start_threads(struct rt_sched *s)
 	struct rt_p *p;
 	int r;
 
-	/* Before sysmon runs, which sees work and would take them all. */
-	rt_lock(s);
-	p = rt_p_idle_get_locked(s);
-	rt_unlock(s);
 	fetch_add_seq(&s->refs, 1);
 	r = rt_thread_start(rt_sysmon, s, 0);
 	if (r) {
@@ -99,10 +108,19 @@ static int start_threads(struct rt_sched *s)
 		store_seq(&s->sysmon_gone, 1);
 		return r;
 	}
-	r = rt_m_new(s, p, false);
-	/* sysmon may have put another P to work, and that one be through with
-	 * main already: a run that has ended takes no new M. */
-	return r == -EAGAIN && load_acq(&s->stopping) ? 0 : r;
+	rt_lock(s);
+	p = rt_p_idle_get_locked(s);
+	rt_unlock(s);
+	/* A thread of the program's own may have brought work already, and so
+	 * have put the P to work, or even the run to its end. */
+	r = p ? rt_m_new(s, p, false) : 0;
+	if (r == -EAGAIN && load_acq(&s->stopping))
+		r = 0;
+	/* Only now may sysmon look: it would put Ps to work by itself, and a
+	 * failure here must mean that main has not begun. */
+	store_rel(&s->started, 1);
+	rt_futex_wake(&s->started, 1);
+	return r;
 }
 
 /* ---- end ---------------------------------------------------------- */
@@ -162,7 +180,8 @@ static void wake_parked(struct rt_sched *s)
 
 /*
  * Are all Ms that are left in goroutines' own code? Those that are ending but
- * have not let go of the scheduler yet are off the list and hold a reference.
+ * have not let go of the scheduler yet are off the list and hold a reference,
+ * as does a thread of the program's own that is just waking someone.
  */
 static bool only_stragglers(struct rt_sched *s)
 {

@@ -159,6 +159,7 @@ struct rt_sched {
 	uint32_t sysmon_word __cacheline; /* futex */
 	uint32_t sysmon_asleep;
 	uint32_t sysmon_gone;
+	uint32_t started;           /* futex: sysmon waits for it */
 
 	struct rt_stacks stacks;
 	struct rt_spawn_pool spawns;
@@ -189,6 +190,10 @@ struct rt_sched {
 /* The run that is under way, or NULL; store_rel pairs with load_acq. RCU:
  * threads that are no Ms hold rcu_read_lock() while they use it. */
 extern struct rt_sched *rt_cur;
+
+/* The same with a reference, for callers that may take long or make threads;
+ * give it back by rt_sched_unref(). NULL: no run. */
+struct rt_sched *rt_cur_get(void);
 
 /* ---- idle.c ------------------------------------------------------- */
 
@@ -236,7 +241,9 @@ bool rt_any_work(struct rt_sched *s);
 int64_t rt_next_timer(struct rt_sched *s);
 /* Fires p's due timers and readies their Gs on m's P. */
 void rt_timers_run_g0(struct rt_m *m, struct rt_p *p, int64_t now_ns);
-rt_work rt_forked_to_work(struct rt_p *p, struct gmprt_task *t);
+/* A forked task out of `from`, as a goroutine begun for p; or 0. oldest: as a
+ * thief; else the last one, of p's own queue. */
+rt_work rt_forked_take(struct rt_p *p, struct rt_forkq *from, bool oldest);
 
 /* ---- m.c ---------------------------------------------------------- */
 
@@ -252,6 +259,8 @@ void rt_ps_unmap(struct rt_sched *s);
 void rt_g_root(void);
 struct rt_g *rt_g_begin(struct rt_p *p, struct rt_spawn *sp);
 struct rt_g *rt_g_begin_fn(struct rt_p *p, void (*fn)(void *), void *arg);
+/* Takes a G of rt_g_begin_fn() back that nobody has seen. */
+void rt_g_never_begun(struct rt_p *p, struct rt_g *g);
 _Noreturn void rt_g_exit(void);
 uint64_t rt_g_new_id_slow(struct rt_p *p);
 

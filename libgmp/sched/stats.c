@@ -11,15 +11,25 @@
 
 #include "sched/sched.h"
 
-static struct gmprt_stats last;
-static bool have_last;
+static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct gmprt_stats last; /* last_lock */
+static bool have_last;          /* last_lock */
 
-static void add_p(struct gmprt_stats *t, const struct rt_p *p)
+/* Words of different moments: a difference may come out negative. */
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static void add_p(struct gmprt_stats *t, const struct rt_p *p, uint64_t *tasks,
+		  uint64_t *tasks_ended)
 {
 	uint32_t countdown = load_rlx(&p->countdown);
 
-	t->nr_created += load_rlx(&p->n.created) - load_rlx(&p->n.tasks);
-	t->nr_ended += load_rlx(&p->n.ended) - load_rlx(&p->n.tasks_ended);
+	t->nr_created += load_rlx(&p->n.created);
+	t->nr_ended += load_rlx(&p->n.ended);
+	*tasks += load_rlx(&p->n.tasks);
+	*tasks_ended += load_rlx(&p->n.tasks_ended);
 	t->nr_steals += load_rlx(&p->n.steals);
 	t->nr_overflows += load_rlx(&p->n.overflows);
 	t->nr_blocks += load_rlx(&p->n.blocks);
@@ -32,12 +42,14 @@ static void add_p(struct gmprt_stats *t, const struct rt_p *p)
 void rt_stats_sum(struct rt_sched *s, struct gmprt_stats *t)
 {
 	uint32_t n = load_acq(&s->nr_ps);
+	uint64_t tasks = 0, tasks_ended = 0;
 
 	memset(t, 0, sizeof(*t));
 	for (uint32_t i = 0; i < n; i++)
-		add_p(t, &s->ps[i]);
-	t->nr_created += load_rlx(&s->foreign_created);
-	t->nr_goroutines = t->nr_created > t->nr_ended ? t->nr_created - t->nr_ended : 0;
+		add_p(t, &s->ps[i], &tasks, &tasks_ended);
+	t->nr_created = minus(t->nr_created + load_rlx(&s->foreign_created), tasks);
+	t->nr_ended = minus(t->nr_ended, tasks_ended);
+	t->nr_goroutines = minus(t->nr_created, t->nr_ended);
 	rt_stacks_count(&s->stacks, &t->nr_stacks, &t->stack_bytes_reserved);
 	rt_lock(s);
 	t->maxprocs = (int)s->maxprocs;
@@ -51,13 +63,23 @@ void rt_stats_sum(struct rt_sched *s, struct gmprt_stats *t)
 
 void rt_stats_keep(struct rt_sched *s)
 {
-	rt_stats_sum(s, &last);
+	struct gmprt_stats t;
+
+	rt_stats_sum(s, &t);
+	pthread_mutex_lock(&last_lock);
+	last = t;
 	have_last = true;
+	pthread_mutex_unlock(&last_lock);
 }
 
 bool rt_stats_last(struct gmprt_stats *t)
 {
-	if (have_last)
+	bool have;
+
+	pthread_mutex_lock(&last_lock);
+	have = have_last;
+	if (have)
 		*t = last;
-	return have_last;
+	pthread_mutex_unlock(&last_lock);
+	return have;
 }

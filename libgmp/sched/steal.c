@@ -44,13 +44,11 @@ static rt_work steal_next(struct rt_p *from)
 static rt_work steal_from(struct rt_m *m, struct rt_p *from, bool last_round)
 {
 	rt_work w = rt_runq_steal(&from->rq, &m->p->rq);
-	struct gmprt_task *t;
 
+	if (!w)
+		w = rt_forked_take(m->p, &from->fq, true);
 	if (w)
 		return w;
-	t = rt_forkq_steal(&from->fq);
-	if (t)
-		return rt_forked_to_work(m->p, t);
 	return last_round ? steal_next(from) : 0;
 }
 

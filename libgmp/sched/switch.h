@@ -31,7 +31,7 @@ static __always_inline_ void rt_wake_others(struct rt_sched *s)
 {
 	if (load_rlx(&s->maxprocs) == 1)
 		return;
-	smp_mb(); /* pairs with the one in rt_find_g0() */
+	smp_mb(); /* pairs with the one in look_again() */
 	if (unlikely(load_acq(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning)))
 		rt_wake(s);
 }
@@ -41,8 +41,9 @@ static __always_inline_ void rt_wake_others(struct rt_sched *s)
  * and fro each ready the other and then block: a P woken for `next` comes too
  * late every time, and costs the waker a futex call and the fence. So when
  * this P has lately run its `next` itself RT_STREAK_TRUST times in a row, the
- * wake-up is left out; sysmon looks every 250 us for a `next` that was not
- * run after all, wakes a P for it, and the streak begins anew.
+ * wake-up is left out; sysmon, once it has seen
+ * that, looks every 250 us for a `next` that was not run after all, wakes a P
+ * for it, and the streak begins anew.
  */
 static __always_inline_ void rt_wake_for_next(struct rt_p *p)
 {
@@ -145,6 +146,8 @@ static __always_inline_ struct rt_m *rt_switch(struct rt_m *m, struct rt_g *g, s
 	store_rlx(&m->curg, n);
 	rt_san_leave(&g->san, n ? &n->san : &m->san, 0);
 	rt_ctx_switch(&g->ctx, n ? &n->ctx : &m->g0, word, val);
+	/* First of all: a dump that copied this stack must see that it moves. */
+	store_rlx(&g->nr_parks, g->nr_parks + 1);
 	rt_san_arrive(&g->san);
 	m = rt_m_self();
 	*m->errno_p = err;
@@ -163,7 +166,6 @@ static __always_inline_ struct rt_m *rt_park(struct rt_m *m, enum rt_reason reas
 
 	store_rlx(&g->reason, reason);
 	store_rlx(&g->since_ns, load_rlx(&m->s->coarse_ns));
-	store_rlx(&g->nr_parks, g->nr_parks + 1);
 	return rt_switch(m, g, unlikely(g->flags & RT_G_LOCKED) ? NULL : rt_next(m), word, val);
 }
 

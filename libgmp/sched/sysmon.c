@@ -229,6 +229,8 @@ void *rt_sysmon(void *sched)
 	int64_t pause_us = PAUSE_MIN_US, scavenge_ns = rt_now_ns();
 	int in_vain = 0;
 
+	while (!load_acq(&s->started))
+		rt_futex_wait(&s->started, 0, RT_FOREVER);
 	while (!load_acq(&s->stopping)) {
 		uint32_t word = load_acq(&s->sysmon_word);
 		int64_t now = rt_now_ns();
@@ -238,6 +240,7 @@ void *rt_sysmon(void *sched)
 		if (all_idle(s)) {
 			sleep_deeply(s);
 			in_vain = 0;
+			pause_us = PAUSE_MIN_US;
 			continue;
 		}
 		in_vain = look(s, now, &closely) ? 0 : in_vain + 1;

@@ -30,19 +30,23 @@ void rt_task_ended(struct rt_task *t)
 		rt_leave(m);
 }
 
-rt_work rt_forked_to_work(struct rt_p *p, struct gmprt_task *task)
+rt_work rt_forked_take(struct rt_p *p, struct rt_forkq *from, bool oldest)
 {
-	struct rt_g *g = rt_g_begin_fn(p, rt_task_run, task);
-	struct rt_task *t = rt_task(task);
+	struct gmprt_task *t;
+	struct rt_g *g;
 
-	if (g) {
-		count_inc(&p->n.tasks);
-		return rt_work_g(g);
+	if (!rt_forkq_len(from))
+		return 0;
+	/* The stack first: a task that was taken could not be put back. */
+	g = rt_g_begin_fn(p, rt_task_run, NULL);
+	if (!g)
+		return 0;
+	t = oldest ? rt_forkq_steal(from) : rt_forkq_pop_any(from);
+	if (!t) {
+		rt_g_never_begun(p, g);
+		return 0;
 	}
-	/* No stack to be had. Into p's own queue, where its join may still
-	 * run it in place, or p again. Never full: p's was empty, or the task
-	 * was in it. */
-	t->queue = &p->fq;
-	RT_BUG_ON(!rt_forkq_push(&p->fq, task, &t->at));
-	return 0;
+	g->arg = t;
+	count_inc(&p->n.tasks);
+	return rt_work_g(g);
 }

@@ -121,7 +121,6 @@ static __noinline void join_wait(struct rt_m *m, struct rt_task *t)
 {
 	if (load_acq(&t->state) != RT_TASK_DONE) {
 		m->curg->wake = t;
-		m->curg->nr_parks++;
 		rt_m_call(join_park_g0);
 		m = rt_m_self();
 		(void)load_acq(&t->state); /* pairs with the exchange at its end */

@@ -27,8 +27,10 @@ static size_t kernel_mask_bytes = 128;
 /* In place of libc's. */
 int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 {
-	if (!nr_cpus)
+	if (!nr_cpus) {
+		CPU_ZERO_S(size, set); /* the kernel writes as much as it has */
 		return syscall(SYS_sched_getaffinity, pid, size, set) < 0 ? -1 : 0;
+	}
 	if (size < kernel_mask_bytes) {
 		errno = EINVAL;
 		return -1;

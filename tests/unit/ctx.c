@@ -45,12 +45,22 @@ static void side_of_thread(struct side *s)
 	s->lo = NULL;
 }
 
+#define ABOVE ((size_t)512)
+
+static char *side_top(struct side *s)
+{
+	return s->lo + STACK_BYTES - ABOVE;
+}
+
 static void side_of_new_stack(struct side *s, void (*fn)(void))
 {
 	s->lo = rt_map(STACK_BYTES);
 	G_TRUE(s->lo);
 	rt_san_stack_new(&s->san, s->lo, STACK_BYTES);
-	rt_ctx_init(&s->ctx, s->lo + STACK_BYTES, fn);
+	/* What an unwinder that goes too far would take for return addresses. */
+	for (size_t i = ABOVE; i; i -= sizeof(fn))
+		memcpy(s->lo + STACK_BYTES - i, &fn, sizeof(fn));
+	rt_ctx_init(&s->ctx, side_top(s), fn);
 }
 
 static void side_gone(struct side *s)
@@ -118,28 +128,28 @@ TEST(each_side_goes_on_where_it_was_with_its_stack)
 
 /* All registers that hold values, with what the other side never had. */
 #if defined(__x86_64__)
-#define TRASH()                                                                          \
-	__asm__ volatile("movq $-7, %%rbx\n\tmovq $-7, %%r12\n\tmovq $-7, %%r13\n\t"     \
-			 "movq $-7, %%r14\n\tmovq $-7, %%r15\n\tmovq $-7, %%rcx\n\t"     \
-			 "movq $-7, %%r8\n\tmovq $-7, %%r9\n\tmovq $-7, %%r10\n\t"       \
-			 "movq $-7, %%r11\n\t"                                           \
-			 "pcmpeqd %%xmm0, %%xmm0\n\tpcmpeqd %%xmm1, %%xmm1\n\t"          \
-			 "pcmpeqd %%xmm6, %%xmm6\n\tpcmpeqd %%xmm8, %%xmm8\n\t"          \
-			 "pcmpeqd %%xmm15, %%xmm15"                                      \
-			 :                                                               \
-			 :                                                               \
-			 : "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",  \
+#define TRASH()                                                                         \
+	__asm__ volatile("movq $-7, %%rbx\n\tmovq $-7, %%r12\n\tmovq $-7, %%r13\n\t"    \
+			 "movq $-7, %%r14\n\tmovq $-7, %%r15\n\tmovq $-7, %%rcx\n\t"    \
+			 "movq $-7, %%r8\n\tmovq $-7, %%r9\n\tmovq $-7, %%r10\n\t"      \
+			 "movq $-7, %%r11\n\t"                                          \
+			 "pcmpeqd %%xmm0, %%xmm0\n\tpcmpeqd %%xmm1, %%xmm1\n\t"         \
+			 "pcmpeqd %%xmm6, %%xmm6\n\tpcmpeqd %%xmm8, %%xmm8\n\t"         \
+			 "pcmpeqd %%xmm15, %%xmm15"                                     \
+			 :                                                              \
+			 :                                                              \
+			 : "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", \
 			   "r15", "xmm0", "xmm1", "xmm6", "xmm8", "xmm15", "cc")
 #else
-#define TRASH()                                                                          \
-	__asm__ volatile("mov x19, #-7\n\tmov x20, #-7\n\tmov x21, #-7\n\t"              \
-			 "mov x22, #-7\n\tmov x23, #-7\n\tmov x24, #-7\n\t"              \
-			 "mov x25, #-7\n\tmov x26, #-7\n\tmov x27, #-7\n\t"              \
-			 "mov x28, #-7\n\tmovi v8.2d, #-1\n\tmovi v9.2d, #-1\n\t"        \
-			 "movi v10.2d, #-1\n\tmovi v11.2d, #-1\n\tmovi v15.2d, #-1"      \
-			 :                                                               \
-			 :                                                               \
-			 : "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",       \
+#define TRASH()                                                                     \
+	__asm__ volatile("mov x19, #-7\n\tmov x20, #-7\n\tmov x21, #-7\n\t"         \
+			 "mov x22, #-7\n\tmov x23, #-7\n\tmov x24, #-7\n\t"         \
+			 "mov x25, #-7\n\tmov x26, #-7\n\tmov x27, #-7\n\t"         \
+			 "mov x28, #-7\n\tmovi v8.2d, #-1\n\tmovi v9.2d, #-1\n\t"   \
+			 "movi v10.2d, #-1\n\tmovi v11.2d, #-1\n\tmovi v15.2d, #-1" \
+			 :                                                          \
+			 :                                                          \
+			 : "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",  \
 			   "x27", "x28", "v8", "v9", "v10", "v11", "v15")
 #endif
 
@@ -203,7 +213,8 @@ static void end_at_once(void)
 
 	rt_san_arrive(&co.san);
 	memset(mine, 'c', sizeof(mine));
-	__asm__ volatile("" ::"r"(mine) : "memory");
+	__asm__ volatile("" ::"r"(mine)
+			 : "memory");
 	steps++;
 	rt_san_leave(&co.san, &thread[0].san, 1);
 	rt_ctx_jump(&thread[0].ctx);
@@ -215,7 +226,7 @@ TEST(jump_leaves_for_good_and_the_stack_serves_again)
 	for (int i = 1; i < 1000; i++) {
 		G_EQ(steps, i);
 		rt_san_stack_reuse(&co.san);
-		rt_ctx_init(&co.ctx, co.lo + STACK_BYTES, end_at_once);
+		rt_ctx_init(&co.ctx, side_top(&co), end_at_once);
 		to_co();
 	}
 	side_gone(&co);
@@ -271,8 +282,8 @@ TEST(stack_is_aligned_at_entry_and_its_frame_chain_ends)
 {
 	start(look_at_frame);
 	G_EQ(entry_fp % 16, 0);
-	G_LT(entry_fp, (uintptr_t)co.lo + STACK_BYTES);
-	G_GE(entry_fp, (uintptr_t)co.lo + STACK_BYTES - 512);
+	G_LT(entry_fp, (uintptr_t)side_top(&co));
+	G_GE(entry_fp, (uintptr_t)side_top(&co) - 512);
 	side_gone(&co);
 }
 
@@ -346,7 +357,7 @@ TEST(arrival_sees_the_word_stored_and_only_that_word)
  * One stack, two threads: each goes to it as soon as the word says that the
  * other has left. Were the word stored too early, two would be on it at once.
  */
-#define HANDOVERS (uint32_t)G_LOOPS(200000)
+#define HANDOVERS ((uint32_t)G_LOOPS(200000))
 
 static uint32_t turn __cacheline;
 static uint32_t hops; /* not atomic: TSan tells if the store does not order it */

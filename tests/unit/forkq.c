@@ -86,20 +86,34 @@ TEST(thief_that_finds_the_queue_locked_goes_away)
 	G_EQ(number(rt_forkq_steal(&q)), 0);
 }
 
-TEST(holds_256_and_refuses_the_next)
+/* One slot stays free, see rt_forkq_push(). */
+#define FULL (RT_FORKQ_SIZE - 1)
+
+TEST(holds_255_and_refuses_the_next)
 {
 	struct rt_forkq q = { 0 };
 	uint32_t at = 77;
 
-	push(&q, 0, RT_FORKQ_SIZE);
+	push(&q, 0, FULL);
 	G_TRUE(!rt_forkq_push(&q, task(&items[999]), &at));
 	G_EQ(at, 77);
-	G_EQ(rt_forkq_len(&q), RT_FORKQ_SIZE);
+	G_EQ(rt_forkq_len(&q), FULL);
 	G_EQ(number(rt_forkq_steal(&q)), 0);
-	push(&q, RT_FORKQ_SIZE, 1);
+	push(&q, FULL, 1);
 	G_TRUE(!rt_forkq_push(&q, task(&items[999]), &at));
-	for (int i = RT_FORKQ_SIZE; i > 0; i--)
+	for (int i = FULL; i > 0; i--)
 		G_EQ(number(rt_forkq_pop_any(&q)), i);
+}
+
+TEST(thief_about_to_step_back_does_not_make_the_queue_look_full)
+{
+	struct rt_forkq q = { .top = 6, .bottom = 5 };
+
+	push(&q, 0, 1);
+	q.top = 5; /* it has stepped back */
+	G_TRUE(pop_own(&q, 0));
+	q = (struct rt_forkq){ .top = 0, .bottom = -1u };
+	push(&q, 0, 1);
 }
 
 TEST(join_takes_a_task_out_of_the_middle_once)
@@ -195,12 +209,12 @@ TEST(indices_wrap_at_2_to_the_32)
 {
 	struct rt_forkq q = { .top = -3u, .bottom = -3u };
 
-	push(&q, 0, RT_FORKQ_SIZE);
+	push(&q, 0, FULL);
 	G_TRUE(!rt_forkq_push(&q, task(&items[999]), &(uint32_t){ 0 }));
 	for (int i = 0; i < 100; i++)
 		G_EQ(number(rt_forkq_steal(&q)), i);
 	G_TRUE(take_out(&q, 110));
-	for (int i = RT_FORKQ_SIZE - 1; i >= 100; i--)
+	for (int i = FULL - 1; i >= 100; i--)
 		if (i % 2)
 			G_TRUE(pop_own(&q, (uint32_t)i));
 		else if (i == 110)
@@ -221,7 +235,7 @@ TEST(indices_wrap_at_2_to_the_32)
 
 /* ---- threads ------------------------------------------------------- */
 
-#define NR_ITEMS (uint32_t)G_LOOPS(400000)
+#define NR_ITEMS ((uint32_t)G_LOOPS(400000))
 
 static struct {
 	struct rt_forkq q;
@@ -282,8 +296,9 @@ static void owner(uint64_t rand)
 		uint32_t what = rt_rand_below(&rand, 16);
 		struct gmprt_task *t;
 
-		/* Few at a time: it is the last task they all fight for. */
-		if (what < 7 && made < NR_ITEMS && nr_open < RT_FORKQ_SIZE) {
+		/* Few at a time mostly: it is the last task they all fight
+		 * for. Else full: there thieves meet the owner's push. */
+		if (what < (made / 2048 % 4 == 3 ? 12u : 7u) && made < NR_ITEMS && nr_open < RT_FORKQ_SIZE) {
 			struct item *it = &s.item[made];
 
 			it->payload = 7 * made;
@@ -329,6 +344,44 @@ TEST(with_thieves_and_joins_from_elsewhere_each_task_is_taken_exactly_once)
 	for (uint32_t i = 0; i < NR_ITEMS; i++)
 		G_EQ(s.item[i].taken, 1);
 	free(s.item);
+}
+
+/* One task, wanted by both all the time: the fences alone decide. */
+static void *rival(void *unused)
+{
+	(void)unused;
+	while (!load_acq(&s.over)) {
+		struct gmprt_task *t = rt_forkq_steal(&s.q);
+
+		if (t)
+			fetch_add_rlx(&((struct item *)(void *)t)->taken, 1);
+	}
+	return NULL;
+}
+
+TEST(last_task_goes_to_the_owner_or_the_thief_and_not_to_both)
+{
+	pthread_t t;
+
+	G_OK(pthread_create(&t, NULL, rival, NULL));
+	for (uint32_t i = 0; i < G_LOOPS(800000); i++) {
+		struct item *it = &items[i % 64];
+
+		it->taken = 0;
+		G_TRUE(rt_forkq_push(&s.q, task(it), &it->at));
+		for (uint32_t n = i % 128; n; n--)
+			barrier();
+		if (rt_forkq_pop_own(&s.q, task(it), it->at))
+			fetch_add_rlx(&it->taken, 1);
+		for (unsigned int round = 0; !load_rlx(&it->taken);)
+			rt_backoff(&round); /* the thief has it, or nobody will */
+		G_EQ(load_rlx(&it->taken), 1);
+		/* And nothing is left that another could take. */
+		G_EQ(number(rt_forkq_pop_any(&s.q)), -1);
+		G_EQ(load_rlx(&it->taken), 1);
+	}
+	store_rel(&s.over, 1);
+	pthread_join(t, NULL);
 }
 
 TEST_HARNESS_MAIN

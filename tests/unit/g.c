@@ -33,7 +33,7 @@ TEST(setup_can_not_be_claimed_yet)
 
 /* ---- threads ------------------------------------------------------- */
 
-#define ROUNDS (uint32_t)G_LOOPS(20000)
+#define ROUNDS ((uint32_t)G_LOOPS(20000))
 
 static struct {
 	struct rt_g g;

@@ -245,7 +245,7 @@ TEST(prepared_entry_is_invisible_until_the_tail_is_stored)
 
 /* ---- threads ------------------------------------------------------- */
 
-#define NR_ITEMS (uint32_t)G_LOOPS(1000000)
+#define NR_ITEMS   ((uint32_t)G_LOOPS(1000000))
 #define NR_THIEVES 2
 
 static struct {

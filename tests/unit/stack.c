@@ -20,7 +20,7 @@
 #include "lib/gcheck.h"
 
 #define DEFAULT RT_STACK_CLASS_DEFAULT
-#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
+#define PAGE    ((size_t)sysconf(_SC_PAGESIZE))
 
 /* In place of libc's: mappings above a size can't be had. */
 static size_t mmap_most = SIZE_MAX;
