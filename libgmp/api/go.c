@@ -74,6 +74,8 @@ static __always_inline_ int go_any(void (*fn)(void *), void *arg, char *name, in
 
 GMPRT_API int gmprt_go(void (*fn)(void *), void *arg)
 {
+	if (unlikely(!fn))
+		return -EINVAL;
 	return go_any(fn, arg, NULL, 0);
 }
 
@@ -93,6 +95,8 @@ GMPRT_API int gmprt_go_attr(const struct gmprt_attr *attr, void (*fn)(void *), v
 	char *name = NULL;
 	int class = 0, r;
 
+	if (!fn)
+		return -EINVAL;
 	if (attr) {
 		if (attr->size < sizeof(attr->size) || attr->size > sizeof(a))
 			return -EINVAL;

@@ -62,11 +62,17 @@ static int options_read(const struct gmprt_options *opt, struct gmprt_options *o
 	memset(o, 0, sizeof(*o));
 	if (!opt)
 		return 0;
-	if (opt->size < sizeof(opt->size) || opt->size > sizeof(*o))
+	if (opt->size < sizeof(opt->size) || opt->size > sizeof(*o)) {
+		rt_log("options.size is %zu; set it to sizeof(struct gmprt_options), %zu here",
+		       opt->size, sizeof(*o));
 		return -EINVAL;
+	}
 	memcpy(o, opt, opt->size);
-	if (o->maxprocs < 0 || o->max_threads < 0)
+	if (o->maxprocs < 0 || o->max_threads < 0) {
+		rt_log("options.maxprocs is %d, options.max_threads %d: not below 0", o->maxprocs,
+		       o->max_threads);
 		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -84,8 +90,10 @@ static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 	if (procs < 0)
 		return procs;
 	class = o.stack_size ? rt_stack_class(o.stack_size) : RT_STACK_CLASS_DEFAULT;
-	if (class < 0)
+	if (class < 0) {
+		rt_log("options.stack_size is %zu bytes: at most 1 GiB", o.stack_size);
 		return -EINVAL;
+	}
 	par->maxprocs = procs < RT_MAXPROCS_LIMIT ? (uint32_t)procs : RT_MAXPROCS_LIMIT;
 	par->stack_class = (uint32_t)class;
 	par->max_threads = o.max_threads ? (uint32_t)o.max_threads : MAX_THREADS_DEFAULT;
@@ -101,6 +109,8 @@ GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), voi
 	struct rt_params par;
 	int r;
 
+	if (!fn)
+		return -EINVAL;
 	if (rt_m_self())
 		return -EPERM;
 	r = params_make(opt, &par);

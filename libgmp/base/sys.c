@@ -25,6 +25,9 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
 
 /* ---- fault sites -------------------------------------------------- */
 
@@ -103,23 +106,19 @@ void rt_unmap(void *at, size_t bytes)
 }
 
 /*
- * Does the advice guard? Asked once, by letting the kernel read the page: an
+ * Does the advice guard? Asked once, by having the kernel touch the page: an
  * emulator may accept an advice it does not know (qemu-user does).
  */
 static bool advice_guards(void)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	char *at = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bool guards = false;
-	int fd[2];
+	bool guards;
 
 	if (at == MAP_FAILED)
 		return false;
-	if (madvise(at, page, MADV_GUARD_INSTALL) == 0 && pipe2(fd, O_CLOEXEC) == 0) {
-		guards = write(fd[1], at, 1) < 0 && errno == EFAULT;
-		close(fd[0]);
-		close(fd[1]);
-	}
+	guards = madvise(at, page, MADV_GUARD_INSTALL) == 0 &&
+		 madvise(at, page, MADV_POPULATE_READ) < 0 && errno == EFAULT;
 	munmap(at, page);
 	return guards;
 }
@@ -140,6 +139,11 @@ int rt_guard_install(void *at, size_t bytes)
 		r = mprotect(at, bytes, PROT_NONE) ? -errno : 0;
 	errno = saved;
 	return r;
+}
+
+void rt_guard_use_mappings(void)
+{
+	store_rlx(&guard_kind, 2);
 }
 
 bool rt_guard_is_light(void)
@@ -166,7 +170,7 @@ void *rt_alloc(size_t bytes)
 	char *raw = NULL;
 	void **at;
 
-	if (!rt_fault())
+	if (bytes < SIZE_MAX / 2 && !rt_fault())
 		/* cppcheck-suppress pointerSize */
 		raw = malloc(bytes + RT_CACHELINE + sizeof(void *));
 	errno = saved;

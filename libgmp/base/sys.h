@@ -40,6 +40,8 @@ int rt_guard_install(void *at, size_t bytes);
 /* Which kind rt_guard_install uses: true = MADV_GUARD_INSTALL, which splits
  * no mapping; false = PROT_NONE. Known after the first install. */
 bool rt_guard_is_light(void);
+/* For tests: from now on as on a kernel that has no MADV_GUARD_INSTALL. */
+void rt_guard_use_mappings(void);
 /* Gives the pages back; they read as zeroes. */
 void rt_map_discard(void *at, size_t bytes);
 
@@ -48,8 +50,7 @@ void *rt_zalloc(size_t bytes) __must_check;
 void *rt_alloc(size_t bytes) __must_check;
 void rt_free(void *at);
 
-/* A detached thread with all signals blocked while it is created, and the
- * creator's mask restored in it. 0 or -errno. */
+/* A detached thread with its creator's signal mask. 0 or -errno. */
 int rt_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes) __must_check;
 
 /* All CPUs that run this process pass a full memory barrier. */

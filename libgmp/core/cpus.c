@@ -59,7 +59,7 @@ static int limit(long long quota, long long period)
 
 	if (quota <= 0 || period <= 0)
 		return INT_MAX;
-	n = (quota + period - 1) / period;
+	n = quota / period + (quota % period != 0);
 	return n < INT_MAX ? (int)n : INT_MAX;
 }
 

@@ -114,8 +114,14 @@ static struct rt_g *carve_locked(struct rt_stack_class *c, uint32_t class)
 
 	if (!a || a->used == a->nr)
 		a = arena_add_locked(c, class);
-	if (!a)
+	if (!a) {
+		if (!c->warned)
+			rt_log("no address space for another stack of %zu KiB; goroutines wait for "
+			       "one. More: ulimit -v, or a smaller options.stack_size",
+			       rt_stack_bytes(class) / 1024);
+		c->warned = true;
 		return NULL;
+	}
 	g = slot_g(a, class, a->used);
 	r = rt_guard_install(a->base + (size_t)a->used * rt_stack_bytes(class),
 			     rt_stack_guard_bytes(class));

@@ -131,7 +131,7 @@ void rt_timer_cancel(struct rt_timer *t)
 			return;
 		rt_spin_lock(&ts->lock);
 		/* It may have fired, or moved to another P's heap, since. */
-		if (t->heap == ts) {
+		if (load_rlx(&t->heap) == ts) {
 			take(ts, t);
 			publish_next(ts);
 			rt_spin_unlock(&ts->lock);

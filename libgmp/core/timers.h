@@ -60,7 +60,8 @@ void rt_timers_expire(struct rt_timers *ts, int64_t now_ns, uint32_t most,
 		      struct rt_worklist *ready);
 
 /* Moves all of from's to `to`, for a P that is retired. 0 or -ENOMEM (then
- * from has what could not be moved). */
+ * from has what could not be moved). Locks from, then to: the caller sees to it
+ * that nobody moves the other way (sched.lock). */
 int rt_timers_move(struct rt_timers *to, struct rt_timers *from);
 
 static inline int64_t rt_timers_next(const struct rt_timers *ts)

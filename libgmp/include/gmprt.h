@@ -30,6 +30,24 @@
  *    variable over one, and set no floating-point mode (rounding, masks) that
  *    must outlive one.
  *
+ * Limits of this version:
+ *
+ *  - A goroutine is not preempted: one that computes without calling into this
+ *    header keeps its P.
+ *  - C++: a goroutine must not block inside a catch block, nor in a destructor
+ *    that runs while an exception is thrown; the C++ run time keeps the current
+ *    exception by thread.
+ *  - pthread_exit() and pthread_cancel() are not for goroutines.
+ *  - A function whose frame is larger than the guard below a stack (16 KiB) can
+ *    step over it unnoticed, unless it is compiled with
+ *    -fstack-clash-protection (pkg-config's flags for gmprt have it).
+ *
+ * What ends the process: misuse (SIGABRT); all goroutines blocked for ever
+ * while no thread but the run time's exists ("fatal error: all goroutines are
+ * asleep - deadlock!", a dump, exit status 2); a stack overflow (a line that
+ * names the goroutine, exit status 2; handlers for SIGSEGV and SIGBUS that
+ * were there before the first run get all other faults).
+ *
  * Environment: GMPRT_MAXPROCS (then GOMAXPROCS) number of Ps; GMPRT_UPCALL
  * backend, see gmprt_upcall_backend().
  */
@@ -41,11 +59,9 @@
 
 #ifdef __cplusplus
 extern "C" {
-#define GMPRT_NORETURN [[noreturn]]
-#else
-#define GMPRT_NORETURN _Noreturn
 #endif
 
+#define GMPRT_NORETURN __attribute__((noreturn))
 #define GMPRT_MUST_CHECK __attribute__((warn_unused_result))
 #define GMPRT_API __attribute__((visibility("default")))
 
@@ -62,7 +78,8 @@ extern "C" {
  */
 struct gmprt_options {
 	size_t size;        /* sizeof(struct gmprt_options) */
-	int maxprocs;       /* Ps; default as gmprt_maxprocs() says */
+	int maxprocs;       /* Ps, at most 1,024; default as
+			     * gmprt_maxprocs() says */
 	size_t stack_size;  /* bytes of address space a goroutine's stack
 			     * gets; default 256 KiB, rounded up to a power
 			     * of two from 16 KiB to 1 GiB */
@@ -139,8 +156,8 @@ struct gmprt_attr {
  * Starts a goroutine that runs fn(arg) and then ends. The new goroutine runs
  * next on this P, like Go's.
  *
- * Any thread while a run is under way. 0; -ENOMEM; -EPERM: no run is under
- * way. arg is handed over as it is; nothing is freed. Blocks nothing. No
+ * Any thread while a run is under way. 0; -ENOMEM; -EINVAL: fn is NULL;
+ * -EPERM: no run is under way. arg is handed over as it is; nothing is freed. Blocks nothing. No
  * stack is allocated before the goroutine first runs: if that fails, the
  * goroutine waits for a stack, it is not lost.
  */
@@ -206,7 +223,8 @@ GMPRT_API int gmprt_sleep(int64_t ns);
  * be taken and given to another M, so that other goroutines go on; if it was,
  * exit waits (blocking the G) until there is a P again.
  *
- * Between the brackets call nothing that blocks the G. They do not nest:
+ * Between the brackets call nothing that blocks the G: it returns -EPERM, or
+ * aborts where it returns nothing. They do not nest:
  * inner pairs are counted and ignored. They keep errno. On an ordinary
  * thread they do nothing. Only the sysmon backend needs them; elsewhere they
  * cost a few ns. exit without enter aborts.

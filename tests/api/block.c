@@ -211,6 +211,7 @@ static void writes_a_byte(void *arg)
 G_TEST(a_P_is_retaken_also_after_all_was_idle)
 {
 	struct pollfd p = { .events = POLLIN };
+	char byte;
 
 	G_OK(pipe(ends));
 	p.fd = ends[0];
@@ -218,6 +219,7 @@ G_TEST(a_P_is_retaken_also_after_all_was_idle)
 	g_go(writes_a_byte, NULL);
 	gmprt_block_enter();
 	G_EQ(1, poll(&p, 1, 5000));
+	G_EQ(1, read(ends[0], &byte, 1));
 	gmprt_block_exit();
 	close(ends[0]);
 	close(ends[1]);

@@ -294,11 +294,12 @@ static void owner(uint64_t rand)
 
 	while (made < NR_ITEMS || nr_open) {
 		uint32_t what = rt_rand_below(&rand, 16);
-		struct gmprt_task *t;
-
 		/* Few at a time mostly: it is the last task they all fight
 		 * for. Else full: there thieves meet the owner's push. */
-		if (what < (made / 2048 % 4 == 3 ? 12u : 7u) && made < NR_ITEMS && nr_open < RT_FORKQ_SIZE) {
+		uint32_t forks = made / 2048 % 4 == 3 ? 12 : 7;
+		struct gmprt_task *t;
+
+		if (what < forks && made < NR_ITEMS && nr_open < RT_FORKQ_SIZE) {
 			struct item *it = &s.item[made];
 
 			it->payload = 7 * made;
@@ -367,7 +368,7 @@ TEST(last_task_goes_to_the_owner_or_the_thief_and_not_to_both)
 	for (uint32_t i = 0; i < G_LOOPS(800000); i++) {
 		struct item *it = &items[i % 64];
 
-		it->taken = 0;
+		store_rlx(&it->taken, 0);
 		G_TRUE(rt_forkq_push(&s.q, task(it), &it->at));
 		for (uint32_t n = i % 128; n; n--)
 			barrier();

@@ -213,26 +213,11 @@ TEST(endless_recursion_faults_in_its_own_guard)
 	rt_stacks_free(&st);
 }
 
-/* Without a pipe to ask the kernel by, guards are PROT_NONE. */
-static void force_heavy_guards(void)
-{
-	struct rlimit limit, none;
-	char *at = rt_map(PAGE);
-
-	G_OK(getrlimit(RLIMIT_NOFILE, &limit));
-	none = (struct rlimit){ 0, limit.rlim_max };
-	G_OK(setrlimit(RLIMIT_NOFILE, &none));
-	G_OK(rt_guard_install(at, PAGE));
-	G_OK(setrlimit(RLIMIT_NOFILE, &limit));
-	rt_unmap(at, PAGE);
-	G_TRUE(!rt_guard_is_light());
-}
-
 TEST(guard_of_older_kernels_kills_too)
 {
 	struct rt_g *g;
 
-	force_heavy_guards();
+	rt_guard_use_mappings();
 	g = get(DEFAULT);
 	expect_guard(g);
 	touched = rt_g_stack_lo(g) - 1;
@@ -246,7 +231,7 @@ TEST(guard_of_older_kernels_kills_too)
 
 static void no_more_guards(void)
 {
-	force_heavy_guards();
+	rt_guard_use_mappings();
 	for (int i = 0; i < 3; i++) {
 		rt_fault_arm(1 + 2 * !i); /* an arena is two sites */
 		G_TRUE(!rt_stack_get(&st, DEFAULT, NULL));

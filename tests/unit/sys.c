@@ -264,19 +264,9 @@ TEST(guard_covers_its_pages_and_no_more)
 	expect_guard();
 }
 
-/* Without a pipe to ask by, the answer is "can't guard by advice". */
 TEST(guard_of_older_kernels_covers_its_pages_and_no_more)
 {
-	struct rlimit limit, none = { 0, 0 };
-	char *at = rt_map(PAGE);
-
-	G_OK(getrlimit(RLIMIT_NOFILE, &limit));
-	none.rlim_max = limit.rlim_max;
-	G_OK(setrlimit(RLIMIT_NOFILE, &none));
-	G_OK(rt_guard_install(at, PAGE));
-	G_OK(setrlimit(RLIMIT_NOFILE, &limit));
-	G_TRUE(!rt_guard_is_light());
-	rt_unmap(at, PAGE);
+	rt_guard_use_mappings();
 	expect_guard();
 	G_TRUE(!rt_guard_is_light());
 }
@@ -349,7 +339,7 @@ static struct {
 	uint32_t saw;
 } mb;
 
-#define ROUNDS ((uint32_t)G_LOOPS(30000))
+#define ROUNDS ((uint32_t)G_LOOPS(6000))
 
 /* The cheap side: its store and load are kept in order by the compiler only. */
 static void *cheap_side(void *arg)

@@ -356,7 +356,7 @@ static void *expirer(void *unused)
 
 		rt_timers_expire(&heap[i % 3], 1000, 8, &ready);
 		for (struct rt_g *r; (r = rt_work_to_g(rt_worklist_pop(&ready)));)
-			fetch_add_rlx(&r->nr_parks, 1);
+			fetch_add_seq(&r->nr_parks, 1);
 	}
 	return NULL;
 }

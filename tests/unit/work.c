@@ -145,6 +145,24 @@ TEST(workq_without_memory_loses_nothing)
 	rt_fault_arm(0);
 }
 
+TEST(workq_does_not_starve_what_was_put_without_memory)
+{
+	struct rt_workq q = { 0 };
+	int gets = 0;
+
+	rt_fault_arm(1);
+	rt_workq_put(&q, work(0));
+	G_EQ(q.chain.n, 1);
+	/* Never empty from now on. */
+	for (rt_workq_put(&q, work(1)); gets < 10000; gets++) {
+		rt_workq_put(&q, work(2));
+		if (number(rt_workq_get(&q)) == 0)
+			break;
+	}
+	G_LT(gets, 10);
+	rt_workq_free(&q);
+}
+
 TEST(workq_freed_with_work_in_it_leaks_no_block)
 {
 	struct rt_workq q = { 0 };
