@@ -300,7 +300,6 @@ void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
 	if (spinning)
 		fetch_add_seq(&s->nr_spinning, -1);
 	rt_lock(s);
-	s->nr_short_of_threads++;
 	rt_p_idle_put_locked(s, p);
 	rt_unlock(s);
 }

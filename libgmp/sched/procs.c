@@ -21,7 +21,6 @@ static void p_setup(struct rt_sched *s, struct rt_p *p, uint32_t id)
 	p->s = s;
 	p->id = id;
 	p->countdown = RT_FAIR_TICK;
-	p->rng = (id + 1) * 0x9E3779B97F4A7C15u;
 	rt_timers_init(&p->timers);
 }
 

@@ -79,7 +79,6 @@ struct rt_p {
 	uint64_t rounds;            /* fairness looks so far */
 	uint64_t slices;            /* time slices begun: picks but of `next` */
 	uint64_t id_next, id_end;   /* goroutine numbers handed to this P */
-	uint64_t rng;
 	struct rt_magazine gs;      /* dead Gs of the default class, with stacks */
 	struct rt_magazine spawns;
 	struct rt_p_stats n;
@@ -176,7 +175,6 @@ struct rt_sched {
 	uint32_t nr_idle_ms;
 	uint32_t nr_ms, nr_ms_peak;
 	uint32_t nr_lost;           /* Ms in brackets whose P was retaken */
-	uint32_t nr_short_of_threads; /* times a thread could not be had */
 	uint32_t *free_mids, nr_free_mids, nr_mids; /* slot numbers */
 	struct cds_list_head all_ms __cacheline; /* RCU for readers */
 	uint64_t nr_handoffs, nr_wakeups;
@@ -184,7 +182,6 @@ struct rt_sched {
 	/* The end. */
 	uint32_t refs;
 	uint32_t done;              /* futex: the main goroutine has ended */
-	int main_result;
 };
 
 /* The run that is under way, or NULL; store_rel pairs with load_acq. RCU:

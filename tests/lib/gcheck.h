@@ -91,6 +91,8 @@ int64_t g_now(void); /* CLOCK_MONOTONIC, ns */
 
 /* Sleeps on an ordinary thread, or blocks the M. */
 void g_nap(int64_t ns);
+/* Can the byte at `at` be read? The kernel tries, and does not die of it. */
+bool g_readable(const void *at);
 
 /* gmprt_go() that must succeed; g_go_named() with a name for g_parked(). */
 void g_go(void (*fn)(void *), void *arg);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,6 +135,18 @@ int64_t g_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * G_SEC + t.tv_nsec;
+}
+
+bool g_readable(const void *at)
+{
+	int fd[2];
+	long r;
+
+	G_OK(pipe(fd));
+	r = syscall(SYS_write, fd[1], at, 1);
+	close(fd[0]);
+	close(fd[1]);
+	return r == 1;
 }
 
 void g_nap(int64_t ns)

@@ -45,24 +45,11 @@ static struct rt_g *get(uint32_t class)
 	return g;
 }
 
-/* The kernel reads, and does not die of it. */
-static bool readable(const char *at)
-{
-	int fd[2];
-	long r;
-
-	G_OK(pipe(fd));
-	r = syscall(SYS_write, fd[1], at, 1);
-	close(fd[0]);
-	close(fd[1]);
-	return r == 1;
-}
-
 static void expect_guard(struct rt_g *g)
 {
-	G_TRUE(!readable(rt_g_slot(g)));
-	G_TRUE(!readable(rt_g_stack_lo(g) - 1));
-	G_TRUE(readable(rt_g_stack_lo(g)));
+	G_TRUE(!g_readable(rt_g_slot(g)));
+	G_TRUE(!g_readable(rt_g_stack_lo(g) - 1));
+	G_TRUE(g_readable(rt_g_stack_lo(g)));
 }
 
 /* Pages in memory of a stack of the default class, cold or not. */

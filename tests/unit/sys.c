@@ -229,19 +229,6 @@ TEST(zalloc_gives_zeroed_lines)
 	G_EQ(errno, 99);
 }
 
-/* Not the test's own access: the kernel's, which does not kill. */
-static bool readable(const void *at)
-{
-	int fd[2];
-	long r;
-
-	G_OK(pipe(fd));
-	r = syscall(SYS_write, fd[1], at, 1);
-	close(fd[0]);
-	close(fd[1]);
-	return r == 1;
-}
-
 static void expect_guard(void)
 {
 	char *at = rt_map(4 * PAGE);
@@ -250,12 +237,12 @@ static void expect_guard(void)
 	errno = 99;
 	G_OK(rt_guard_install(at + PAGE, 2 * PAGE));
 	G_EQ(errno, 99);
-	G_TRUE(readable(at + PAGE - 1));
-	G_TRUE(!readable(at + PAGE));
-	G_TRUE(!readable(at + 3 * PAGE - 1));
-	G_TRUE(readable(at + 3 * PAGE));
+	G_TRUE(g_readable(at + PAGE - 1));
+	G_TRUE(!g_readable(at + PAGE));
+	G_TRUE(!g_readable(at + 3 * PAGE - 1));
+	G_TRUE(g_readable(at + 3 * PAGE));
 	rt_map_discard(at + PAGE, 2 * PAGE); /* doesn't take it away */
-	G_TRUE(!readable(at + PAGE));
+	G_TRUE(!g_readable(at + PAGE));
 	rt_unmap(at, 4 * PAGE);
 }
 
