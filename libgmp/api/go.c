@@ -134,7 +134,7 @@ GMPRT_API _Noreturn void gmprt_exit(void)
 	if (m->curg->block_depth)
 		rt_misuse("gmprt_exit between gmprt_block_enter() and _exit()");
 	if (m->curg->frame)
-		rt_frame_leave(m->curg);
+		rt_frame_leave(m);
 	rt_g_exit();
 }
 

@@ -34,9 +34,10 @@
  *
  *  - A goroutine is not preempted: one that computes without calling into this
  *    header keeps its P.
- *  - C++: a goroutine must not block inside a catch block, nor in a destructor
- *    that runs while an exception is thrown; the C++ run time keeps the current
- *    exception by thread.
+ *  - C++: an exception must be caught by the goroutine that threw it (one that
+ *    leaves a goroutine's function ends the process). A goroutine may block
+ *    inside a catch block, unless the C++ run time came into the program by
+ *    dlopen() after the run had begun.
  *  - pthread_exit() and pthread_cancel() are not for goroutines.
  *  - A function whose frame is larger than the guard below a stack (16 KiB) can
  *    step over it unnoticed, unless it is compiled with

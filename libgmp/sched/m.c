@@ -79,8 +79,7 @@ static void run_g(struct rt_m *m, struct rt_g *g)
 /* One thing off the queues, until its successors come back to g0. */
 static void run_work(struct rt_m *m, rt_work w)
 {
-	struct rt_g *g = rt_work_is_spawn(w) ? rt_g_begin(m->p, rt_work_to_spawn(w)) :
-					       rt_work_to_g(w);
+	struct rt_g *g = rt_work_is_spawn(w) ? rt_g_begin(m->p, rt_work_to_spawn(w)) : rt_work_to_g(w);
 
 	if (!g) {
 		starve(m->s, w);
@@ -150,6 +149,8 @@ static void *m_thread(void *arg)
 
 	m->tid = (int)syscall(SYS_gettid);
 	m->errno_p = &errno;
+	m->eh = rt_eh_of_thread();
+	m->has_eh = m->eh != NULL;
 	m->rng = (uint64_t)m->tid * 0x9E3779B97F4A7C15u | 1;
 #if RT_ASAN
 	pthread_attr_t attr;

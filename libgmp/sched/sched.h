@@ -39,6 +39,7 @@
 #include <pthread.h>
 #include <urcu/rculist.h>
 
+#include "base/eh.h"
 #include "core/forkq.h"
 #include "core/g.h"
 #include "core/kport.h"
@@ -113,11 +114,13 @@ struct rt_m {
 	rt_work handed;             /* for this M's loop to run at once */
 	uint32_t scratch;           /* where a switch stores that publishes nothing */
 	bool spinning;
+	bool has_eh;                /* eh is not NULL; the same for all Ms */
 
 	struct rt_ctx g0;           /* the thread's own stack, while a G runs */
 	struct rt_san san;
 	void (*call)(struct rt_m *, struct rt_g *); /* to be run on g0, once */
 	struct rt_g *call_g;
+	struct rt_eh *eh;           /* this thread's C++ exceptions, or NULL */
 	uint64_t rng;
 
 	uint32_t park __cacheline;  /* 1: a wake-up is pending; futex */

@@ -142,7 +142,10 @@ static __always_inline_ struct rt_m *rt_switch(struct rt_m *m, struct rt_g *g, s
 					       uint32_t *word, uint32_t val)
 {
 	int err = *m->errno_p;
+	struct rt_eh eh;
 
+	if (unlikely(m->has_eh))
+		rt_eh_take(m->eh, &eh);
 	store_rlx(&m->curg, n);
 	rt_san_leave(&g->san, n ? &n->san : &m->san, 0);
 	rt_ctx_switch(&g->ctx, n ? &n->ctx : &m->g0, word, val);
@@ -151,6 +154,8 @@ static __always_inline_ struct rt_m *rt_switch(struct rt_m *m, struct rt_g *g, s
 	rt_san_arrive(&g->san);
 	m = rt_m_self();
 	*m->errno_p = err;
+	if (unlikely(m->has_eh))
+		*m->eh = eh;
 	return m;
 }
 

@@ -33,6 +33,7 @@ typedef void *rt_jmp[5];
 struct rt_frame {
 	struct rt_frame *up;
 	rt_jmp jmp;
+	struct rt_eh eh; /* what the joiner had caught */
 };
 
 /* A child run in place needs room as on a stack of its own. */
@@ -85,10 +86,13 @@ GMPRT_API int gmprt_fork(struct gmprt_task *task, void (*fn)(void *), void *arg)
 
 /* ---- join --------------------------------------------------------- */
 
-static __noinline void call_in_frame(struct rt_g *g, void (*fn)(void *), void *arg)
+static __noinline void call_in_frame(struct rt_m *m, void (*fn)(void *), void *arg)
 {
+	struct rt_g *g = m->curg;
 	struct rt_frame frame;
 
+	if (unlikely(m->has_eh))
+		frame.eh = *m->eh;
 	frame.up = g->frame;
 	g->frame = &frame;
 	if (rt_setjmp(frame.jmp) == 0)
@@ -98,8 +102,12 @@ static __noinline void call_in_frame(struct rt_g *g, void (*fn)(void *), void *a
 	g->frame = g->frame->up;
 }
 
-_Noreturn void rt_frame_leave(struct rt_g *g)
+_Noreturn void rt_frame_leave(struct rt_m *m)
 {
+	struct rt_g *g = m->curg;
+
+	if (unlikely(m->has_eh))
+		*m->eh = g->frame->eh;
 	rt_longjmp(g->frame->jmp);
 }
 
@@ -135,7 +143,7 @@ static __noinline void join_slow(struct rt_m *m, struct rt_task *t, bool mine)
 		 * memory for that it has to go on here. */
 		if (fork_spawn(m, t)) {
 			rt_leave(m);
-			call_in_frame(m->curg, t->fn, t->arg);
+			call_in_frame(m, t->fn, t->arg);
 			return;
 		}
 	}
@@ -161,5 +169,5 @@ GMPRT_API void gmprt_join(struct gmprt_task *task)
 	}
 	count_inc(&m->p->n.inline_joins);
 	rt_leave(m);
-	call_in_frame(g, t->fn, t->arg);
+	call_in_frame(m, t->fn, t->arg);
 }

@@ -5,9 +5,9 @@
 #ifndef RT_SYNC_FORK_H
 #define RT_SYNC_FORK_H
 
-struct rt_g;
+struct rt_m;
 
-/* g->frame is set: ends the innermost task that a join runs in place. */
-_Noreturn void rt_frame_leave(struct rt_g *g);
+/* m runs a G with a frame: ends the innermost task that a join runs in place. */
+_Noreturn void rt_frame_leave(struct rt_m *m);
 
 #endif

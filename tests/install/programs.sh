@@ -127,6 +127,124 @@ cplusplus() {
 	run_shared "$work/cc"
 }
 
+# Goroutines that block while they handle an exception, on one P, so that each
+# finds another's exceptions on its thread unless they were put aside.
+cat >"$work/throw.cc" <<'END'
+#include <gmprt.h>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <cstdlib>
+#include <cstdio>
+
+static const int n = 100;
+static int bad;
+static gmprt_wg all;
+static gmprt_chan *turns;
+
+static void expect(bool ok, const char *what)
+{
+	if (!ok) {
+		std::printf("# %s\n", what);
+		bad = 1;
+	}
+}
+
+static bool current_is(const std::string &text)
+{
+	try {
+		std::rethrow_exception(std::current_exception());
+	} catch (const std::runtime_error &e) {
+		return text == e.what();
+	}
+	return false;
+}
+
+struct blocks_when_unwound {
+	~blocks_when_unwound()
+	{
+		gmprt_yield();
+		expect(std::uncaught_exception(), "an exception is in flight after a switch");
+		gmprt_yield();
+	}
+};
+
+static void quits(void *)
+{
+	try {
+		throw 1;
+	} catch (int) {
+		gmprt_exit();
+	}
+}
+
+static void one(void *arg)
+{
+	std::string me = "goroutine " + std::to_string((long)arg);
+	long in = (long)arg, out;
+
+	expect(!std::current_exception(), "a goroutine begins without an exception");
+	expect(!std::uncaught_exception(), "a goroutine begins with none in flight");
+	try {
+		throw std::runtime_error(me);
+	} catch (const std::runtime_error &) {
+		for (int i = 0; i < 10; i++) {
+			if (gmprt_chan_send(turns, &in) || gmprt_chan_recv(turns, &out))
+				std::abort();
+			expect(current_is(me), "the exception caught before a block is there after it");
+			try {
+				blocks_when_unwound b;
+				throw;
+			} catch (const std::runtime_error &e) {
+				gmprt_yield();
+				expect(me == e.what(), "throw; in a handler that blocks throws its own");
+			}
+		}
+		if (in % 3 == 0) {
+			struct gmprt_task t;
+
+			if (gmprt_fork(&t, quits, NULL))
+				std::abort();
+			gmprt_join(&t);
+			expect(current_is(me), "a child that exits in its handler leaves the joiner's alone");
+		}
+		if (in % 7 == 0) {
+			gmprt_wg_done(&all);
+			gmprt_exit(); /* in the middle of a handler */
+		}
+	}
+	expect(!std::current_exception(), "after the handler nothing is caught");
+	gmprt_wg_done(&all);
+}
+
+static int body(int, char **)
+{
+	turns = gmprt_chan_make(sizeof(long), 2);
+	gmprt_wg_add(&all, n);
+	for (long i = 0; i < n; i++)
+		if (gmprt_go(one, (void *)i))
+			return 2;
+	gmprt_wg_wait(&all);
+	gmprt_chan_free(turns);
+	return bad;
+}
+
+int main(int argc, char **argv)
+{
+	return gmprt_main(body, argc, argv);
+}
+END
+
+exceptions() {
+	# shellcheck disable=SC2046
+	$CXX -std=c++11 -O2 -o "$work/throw" "$work/throw.cc" $(pc --cflags --libs)
+	run_shared env GMPRT_MAXPROCS=$1 "$work/throw"
+	# shellcheck disable=SC2046
+	$CXX -std=c++11 -O2 -o "$work/throw" "$work/throw.cc" \
+		$(pc --static --cflags --libs | sed 's/-lgmprt/-l:libgmprt.a/')
+	GMPRT_MAXPROCS=$1 "$work/throw"
+}
+
 stands_alone() {
 	# shellcheck disable=SC2046,SC2086
 	$CC -std=$1 $strict -fsyntax-only $(pc --cflags) "$work/alone.c"
@@ -191,6 +309,8 @@ t "a user's functions named like inner ones change nothing" own_names_are_free
 if have "$CXX"; then
 	t "a strict C++11 program runs" cplusplus c++11
 	t "a strict C++20 program runs" cplusplus c++20
+	t "C++ exceptions stay with their goroutine over a block" exceptions 1
+	t "C++ exceptions stay with their goroutine, 4 Ps" exceptions 4
 else
 	skip "a strict C++ program runs" "no C++ compiler (make deps)"
 fi
