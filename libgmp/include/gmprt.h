@@ -115,7 +115,7 @@ GMPRT_API int gmprt_main(int (*fn)(int argc, char **argv), int argc, char **argv
  * May be called again after it returned. Errors: as gmprt_main(), and
  * -EINVAL for options that are out of range or of an unknown size.
  * What goroutines waited on when the run ended (a channel, a semaphore) must
- * not be used any more, nor freed by gmprt_chan_free().
+ * not be used any more; gmprt_chan_free() frees such a channel.
  *
  * Call from an ordinary thread; it sleeps until then.
  */

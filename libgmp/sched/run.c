@@ -47,10 +47,12 @@ static uint32_t running; /* 1: a run is under way, or being set up */
 
 static struct rt_sched *sched_new(const struct rt_params *par)
 {
+	static uint32_t nr_runs;
 	struct rt_sched *s = rt_zalloc(sizeof(*s));
 
 	if (!s)
 		return NULL;
+	s->run = ++nr_runs; /* one run at a time */
 	s->max_threads = par->max_threads;
 	s->stack_class = par->stack_class;
 	s->ps = rt_map(RT_MAXPROCS_LIMIT * sizeof(*s->ps));
@@ -168,7 +170,8 @@ static void wake_parked(struct rt_sched *s)
 
 	rt_lock(s);
 	rt_idle_ms_clear_locked(s); /* they will be gone soon */
-	cds_list_for_each_entry(m, &s->all_ms, all) {
+	cds_list_for_each_entry(m, &s->all_ms, all)
+	{
 		if (load_rlx(&m->curg) == NULL) {
 			store_rel(&m->exits, true);
 			rt_m_notice_locked(m);

@@ -148,6 +148,7 @@ struct rt_sched {
 	struct rt_mslot *mslots;    /* max_threads + 1 of them */
 	uint32_t max_threads;
 	uint32_t stack_class;       /* default */
+	uint32_t run;               /* its number: two runs don't share it */
 	bool stopping;
 
 	int64_t coarse_ns __cacheline; /* sysmon's clock, for "waits since" */

@@ -28,6 +28,7 @@
 #include <stdlib.h>
 
 #include "base/bug.h"
+#include "base/rcu.h"
 #include "base/sys.h"
 #include "sync/chan.h"
 
@@ -56,11 +57,27 @@ GMPRT_API gmprt_chan *gmprt_chan_make(size_t elem_size, size_t cap)
 	return c;
 }
 
+/* Those who waited when an earlier run ended are gone; their waiters are still
+ * queued, and nobody may look at them. */
+static bool has_waiters(gmprt_chan *c)
+{
+	struct rt_sched *s;
+	bool has;
+
+	if (!load_acq(&c->recvq.first) && !load_acq(&c->sendq.first))
+		return false;
+	rt_rcu_read_lock();
+	s = load_acq(&rt_cur);
+	has = s && s->run == c->run;
+	rt_rcu_read_unlock();
+	return has;
+}
+
 GMPRT_API void gmprt_chan_free(gmprt_chan *c)
 {
 	if (!c)
 		return;
-	if (load_acq(&c->recvq.first) || load_acq(&c->sendq.first))
+	if (unlikely(has_waiters(c)))
 		rt_misuse("gmprt_chan_free(%p): goroutines wait on it", (void *)c);
 	rt_free(c);
 }
@@ -173,6 +190,7 @@ static __always_inline_ int wait_in(gmprt_chan *c, struct rt_m *m, struct rt_wai
 	w.g = m->curg;
 	w.claim = t != NULL;
 	w.elem = elem;
+	c->run = m->s->run;
 	rt_waitq_put(q, &w);
 	r = rt_wait(&m, reason, &c->lock.word, 0, t);
 	if (unlikely(r))
@@ -242,7 +260,8 @@ static __noinline int op_slow(gmprt_chan *c, void *elem, bool send, int64_t dead
 	default:
 		if (deadline == RT_CHAN_TRY)
 			return -EAGAIN;
-		return !m ? -EPERM : r ? r : -ETIMEDOUT;
+		return !m ? -EPERM : r ? r
+				       : -ETIMEDOUT;
 	}
 }
 

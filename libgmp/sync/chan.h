@@ -16,6 +16,7 @@ struct gmprt_chan {
 	uint32_t len;        /* also read without the lock */
 	uint32_t head;       /* index of the oldest element */
 	bool closed;
+	uint32_t run;        /* rt_sched.run of who waited last */
 	struct rt_waitq recvq, sendq;
 	unsigned char buf[] __attribute__((aligned(16)));
 };

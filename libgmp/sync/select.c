@@ -130,9 +130,7 @@ static int try_locked(struct selection *s, struct rt_g **peer)
 {
 	for (uint32_t i = 0; i < s->nr; i++) {
 		struct gmprt_case *k = &s->cases[s->try_order[i]];
-		enum rt_chan_did did = k->op == GMPRT_SEND ?
-					       rt_chan_send_locked(k->chan, k->elem, peer) :
-					       rt_chan_recv_locked(k->chan, k->elem, peer);
+		enum rt_chan_did did = k->op == GMPRT_SEND ? rt_chan_send_locked(k->chan, k->elem, peer) : rt_chan_recv_locked(k->chan, k->elem, peer);
 
 		if (did == RT_CHAN_BLOCKS)
 			continue;
@@ -144,7 +142,7 @@ static int try_locked(struct selection *s, struct rt_g **peer)
 
 /* ---- waiting ------------------------------------------------------ */
 
-static void queue_all(struct selection *s, struct rt_g *g)
+static void queue_all(struct selection *s, struct rt_g *g, uint32_t run)
 {
 	for (uint32_t i = 0; i < s->nr; i++) {
 		uint32_t k = s->lock_order[i];
@@ -155,6 +153,7 @@ static void queue_all(struct selection *s, struct rt_g *g)
 		w->index = k;
 		w->elem = s->cases[k].elem;
 		w->chan = s->cases[k].chan;
+		w->chan->run = run;
 		rt_waitq_put(queue_of(&s->cases[k]), w);
 	}
 }
@@ -181,7 +180,7 @@ static int wait_for_one(struct selection *s, struct rt_m **m, struct rt_timer *t
 		store_rel(&g->claim, RT_CLAIM_SETUP);
 		g->wake_result = 0;
 	}
-	queue_all(s, g);
+	queue_all(s, g, (*m)->s->run);
 	unlock_all(s);
 	*m = rt_park(*m, RT_REASON_SELECT, &g->claim, RT_CLAIM_ARMED);
 	if (timer)

@@ -111,6 +111,44 @@ P_TEST(a_run_can_follow_a_run_that_left_goroutines_behind)
 	}
 }
 
+static gmprt_chan *other;
+
+static void selects_for_ever(void *arg)
+{
+	struct gmprt_case k[2] = { { .op = GMPRT_RECV, .chan = arg },
+				   { .op = GMPRT_SEND, .chan = other } };
+
+	gmprt_select(k, 2);
+	G_FAIL("a select without partners came through");
+}
+
+static void frees_other(void)
+{
+	gmprt_chan_free(other);
+}
+
+static void leaves_waiters(void)
+{
+	g_go_named("waits", waits_for_ever, silent);
+	g_go_named("waits", selects_for_ever, silent);
+	g_parked("waits", 2);
+}
+
+P_TEST(channels_that_goroutines_waited_on_when_the_run_ended_can_be_freed)
+{
+	for (int i = 0; i < 20; i++) {
+		silent = gmprt_chan_make(0, 0);
+		other = gmprt_chan_make(0, 0);
+		g_run(g_procs, leaves_waiters);
+		gmprt_chan_free(silent);
+		/* In a run that is not theirs, too. */
+		if (i % 2)
+			g_run(g_procs, frees_other);
+		else
+			gmprt_chan_free(other);
+	}
+}
+
 static void *thread_runs(void *n)
 {
 	g_run(*(int *)n, nothing);
@@ -261,8 +299,10 @@ TEST(a_malformed_environment_is_EINVAL_with_one_line)
 	static const struct {
 		const char *name, *value;
 	} bad[] = {
-		{ "GMPRT_MAXPROCS", "abc" }, { "GMPRT_MAXPROCS", "-1" },
-		{ "GMPRT_MAXPROCS", "3x" },  { "GMPRT_UPCALL", "telepathy" },
+		{ "GMPRT_MAXPROCS", "abc" },
+		{ "GMPRT_MAXPROCS", "-1" },
+		{ "GMPRT_MAXPROCS", "3x" },
+		{ "GMPRT_UPCALL", "telepathy" },
 	};
 	struct g_end end;
 
