@@ -39,7 +39,7 @@ struct dump {
 	int fd;
 	struct rt_sched *s;
 	struct rt_unwind *unwind;
-	struct rt_g *self;                /* who asked for the dump, or NULL */
+	struct rt_g *self; /* who asked for the dump, or NULL */
 	struct rt_unwind_regs self_regs;
 	uint64_t nr;
 	size_t n;
@@ -85,7 +85,8 @@ static void __printf(2, 3) putf(struct dump *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	put(d, line, n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+	put(d, line, n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n
+							  : sizeof(line) - 1);
 }
 
 /* ---- goroutines --------------------------------------------------- */
@@ -98,9 +99,8 @@ static __no_tsan __noinline uint32_t running_on(struct rt_sched *s, struct rt_g 
 
 	rt_rcu_read_lock();
 	rt_san_acquire(&s->all_ms);
-	cds_list_for_each_entry_rcu(m, &s->all_ms, all)
-		if (load_rlx(&m->curg) == g)
-			id = m->id;
+	cds_list_for_each_entry_rcu(m, &s->all_ms, all) if (load_rlx(&m->curg) == g)
+		id = m->id;
 	rt_rcu_read_unlock();
 	return id;
 }

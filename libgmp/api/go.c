@@ -39,7 +39,7 @@ static __noinline int go_foreign(void (*fn)(void *), void *arg, char *name, int 
 		return -EPERM;
 	sp = rt_spawn_get_shared(&s->spawns);
 	if (sp) {
-		spawn_set(sp, fn, arg, name, class ? (uint32_t)class : s->stack_class,
+		spawn_set(sp, fn, arg, name, class ? (uint32_t) class : s->stack_class,
 			  fetch_add_rlx(&s->next_id, 1));
 		fetch_add_rlx(&s->foreign_created, 1);
 		rt_worklist_add(&l, rt_work_spawn(sp));
@@ -65,7 +65,7 @@ static __always_inline_ int go_any(void (*fn)(void *), void *arg, char *name, in
 		rt_leave(m);
 		return -ENOMEM;
 	}
-	spawn_set(sp, fn, arg, name, class ? (uint32_t)class : p->s->stack_class, rt_g_new_id(p));
+	spawn_set(sp, fn, arg, name, class ? (uint32_t) class : p->s->stack_class, rt_g_new_id(p));
 	count_inc(&p->n.created);
 	rt_put_next(p, rt_work_spawn(sp));
 	rt_leave(m);
@@ -170,21 +170,32 @@ GMPRT_API long gmprt_num_goroutine(void)
 
 /* ---- threads ------------------------------------------------------ */
 
+/* The G's flags must not be changed while a SIGURG may change them; in
+ * brackets none does. */
+static struct rt_m *enter_in_brackets_too(void)
+{
+	struct rt_m *m = rt_enter();
+
+	return m ? m : rt_m_self();
+}
+
 GMPRT_API void gmprt_lock_os_thread(void)
 {
-	struct rt_m *m = rt_m_self();
+	struct rt_m *m = enter_in_brackets_too();
 
 	if (!m)
 		rt_misuse("gmprt_lock_os_thread: this is no goroutine");
 	rt_g_lock_m(m);
+	rt_leave(m);
 }
 
 GMPRT_API void gmprt_unlock_os_thread(void)
 {
-	struct rt_m *m = rt_m_self();
+	struct rt_m *m = enter_in_brackets_too();
 
 	if (!m || !rt_g_unlock_m(m))
 		rt_misuse("gmprt_unlock_os_thread: not locked");
+	rt_leave(m);
 }
 
 GMPRT_API void gmprt_block_enter(void)

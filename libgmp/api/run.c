@@ -12,6 +12,7 @@
 #include "base/bug.h"
 #include "base/rcu.h"
 #include "core/cpus.h"
+#include "sched/preempt.h"
 #include "sched/stats.h"
 #include "sched/switch.h"
 
@@ -82,8 +83,7 @@ static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 	int procs, class, r = options_read(opt, &o);
 
 	if (r == 0)
-		r = o.upcall ? check_backend(o.upcall, "options.upcall") :
-			       check_backend(getenv("GMPRT_UPCALL"), "GMPRT_UPCALL");
+		r = o.upcall ? check_backend(o.upcall, "options.upcall") : check_backend(getenv("GMPRT_UPCALL"), "GMPRT_UPCALL");
 	if (r)
 		return r;
 	procs = o.maxprocs ? o.maxprocs : default_procs();
@@ -95,7 +95,7 @@ static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 		return -EINVAL;
 	}
 	par->maxprocs = procs < RT_MAXPROCS_LIMIT ? (uint32_t)procs : RT_MAXPROCS_LIMIT;
-	par->stack_class = (uint32_t)class;
+	par->stack_class = (uint32_t) class;
 	par->max_threads = o.max_threads ? (uint32_t)o.max_threads : MAX_THREADS_DEFAULT;
 	if (par->max_threads > RT_OWNER_MAX)
 		par->max_threads = RT_OWNER_MAX;
@@ -118,6 +118,7 @@ GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), voi
 		return r;
 	rt_bug_dump = gmprt_dump;
 	rt_overflow_install();
+	rt_preempt_install();
 	return rt_run(&par, fn, arg);
 }
 
@@ -178,10 +179,12 @@ GMPRT_API int gmprt_stats_read(struct gmprt_stats *out)
 	struct gmprt_stats t;
 	struct rt_sched *s;
 	size_t size = out->size;
+	struct rt_m *m;
 	int r = 0;
 
 	if (size < offsetof(struct gmprt_stats, nr_threads))
 		return -EINVAL;
+	m = rt_enter(); /* not to be preempted with the lock held */
 	rt_rcu_read_lock();
 	s = load_acq(&rt_cur);
 	if (s)
@@ -189,6 +192,8 @@ GMPRT_API int gmprt_stats_read(struct gmprt_stats *out)
 	else if (!rt_stats_last(&t))
 		r = -ENODATA;
 	rt_rcu_read_unlock();
+	if (m)
+		rt_leave(m);
 	if (r)
 		return r;
 	t.size = size;

@@ -69,7 +69,9 @@ int rt_futex_wait(uint32_t *word, uint32_t value, int64_t deadline_ns)
 	}
 	/* WAIT_BITSET takes an absolute time; plain WAIT a relative one. */
 	r = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, tsp, NULL,
-		    FUTEX_BITSET_MATCH_ANY) ? -errno : 0;
+		    FUTEX_BITSET_MATCH_ANY)
+		    ? -errno
+		    : 0;
 	errno = saved;
 	return r;
 }
@@ -217,6 +219,42 @@ int rt_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes)
 	r = pthread_create(&t, &attr, fn, arg);
 	pthread_attr_destroy(&attr);
 	return -r;
+}
+
+void rt_thread_signal(int tid, int sig)
+{
+	int saved = errno;
+
+	syscall(SYS_tgkill, getpid(), tid, sig);
+	errno = saved;
+}
+
+void rt_thread_unblock(int sig)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+bool rt_thread_sleeps(int tid)
+{
+	char path[64], text[512], *state;
+	int saved = errno, fd;
+	ssize_t n = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	errno = saved;
+	text[n > 0 ? n : 0] = '\0';
+	/* "pid (name) S ...", and the name may contain anything. */
+	state = strrchr(text, ')');
+	return state && state[1] == ' ' && strchr("SDTtI", state[2]) && state[2];
 }
 
 void rt_membarrier(void)

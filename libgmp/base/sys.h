@@ -53,6 +53,14 @@ void rt_free(void *at);
 /* A detached thread with its creator's signal mask. 0 or -errno. */
 int rt_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes) __must_check;
 
+/* Sends sig to a thread of this process; one that is gone gets nothing. */
+void rt_thread_signal(int tid, int sig);
+/* The calling thread gets sig again, whatever its creator blocked. */
+void rt_thread_unblock(int sig);
+/* Is a thread of this process asleep or stopped in the kernel, rather than
+ * running or waiting for a CPU? False if /proc can't say. About 10 us. */
+bool rt_thread_sleeps(int tid);
+
 /* All CPUs that run this process pass a full memory barrier. */
 void rt_membarrier(void);
 

@@ -43,6 +43,8 @@ enum {
 	RT_G_LOCKED = 1,    /* bound to an M: gmprt_lock_os_thread() */
 	RT_G_MAIN = 2,      /* its end is the run's end */
 	RT_G_BLOCKING = 4,  /* inside gmprt_block_enter/exit */
+	RT_G_HELD = 8,      /* its M stands still on it: sched/preempt.c */
+	RT_G_BOUND = RT_G_LOCKED | RT_G_HELD, /* runs on lock_m only */
 };
 
 /*
@@ -67,7 +69,7 @@ struct rt_g {
 	uint32_t claim;     /* enum rt_claim, atomic */
 	uint32_t nr_parks;  /* births and resumptions; any thread reads */
 	uint8_t reason;     /* enum rt_reason; any thread reads */
-	uint8_t flags;      /* the G itself writes */
+	uint8_t flags;      /* its M writes, in state RUNTIME or its SIGURG handler */
 	uint16_t lock_depth;
 	int32_t wake_result;
 

@@ -16,6 +16,9 @@
  *   RUNNING  BLOCKED  owner, block_enter              store_rel   (a)
  *   BLOCKED  RUNNING  the same owner, block_exit      cas_acqrel  (b)
  *   BLOCKED  IDLE     sysmon, who then gives it on    cas_acqrel, epoch + 1 (c)
+ *   RUNNING  IDLE     owner in its SIGURG handler     cas_acqrel, epoch + 1 (e)
+ *   RUNNING  BLOCKED  sysmon, owner sleeps in USER    cas_acqrel    (f)
+ *   BLOCKED  RUNNING  sysmon, it did not; or owner    cas_acqrel
  *   IDLE     DEAD     under the lock                  store
  *   any      REVOKED  the end of a run                cas_seq, epoch + 1 (d)
  *
@@ -23,6 +26,9 @@
  * exclude each other by the compare. (d) is final but for an owner that was
  * just about to store (a): the end of a run looks again until all words stay
  * REVOKED. Then the next entry of an owner finds a word that is not its own.
+ * (e) and (f): sched/preempt.c. After (f) sysmon makes all CPUs pass a barrier
+ * and reads the owner's state: in USER it goes on with (c), else it turns the
+ * word back. An owner that enters meanwhile turns it back itself.
  *
  * The M's slot says whether its thread touches run-time structures (RUNTIME)
  * or runs a goroutine's own code (USER). It is written by that M alone, with

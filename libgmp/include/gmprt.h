@@ -470,6 +470,8 @@ struct gmprt_stats {
 	uint64_t nr_inline_joins;      /* of those, run in place by their join */
 	uint64_t stack_bytes_reserved; /* address space */
 	uint64_t nr_stacks;            /* stacks in use or cached */
+	uint64_t nr_preempts;          /* times a goroutine that had computed
+					* for 10 ms had to wait */
 };
 
 /* 0; -EINVAL: size is less than that of the first two fields; -ENODATA:

@@ -47,6 +47,7 @@ static void lost_g0(struct rt_m *m, struct rt_g *g)
 
 	m->p = NULL;
 	rt_lock(s);
+	m->lost = false;
 	s->nr_lost--;
 	p = s->stopping ? NULL : rt_p_idle_get_locked(s);
 	if (!p) {
@@ -77,8 +78,10 @@ void rt_block_exit(void)
 	if (--g->block_depth)
 		return;
 	p = m->p;
-	g->flags &= (uint8_t)~RT_G_BLOCKING;
+	/* Before the flag: else the SIGURG handler took this for plain code. */
 	store_rlx(&m->slot->state, RT_M_RUNTIME);
+	barrier();
+	g->flags &= (uint8_t)~RT_G_BLOCKING;
 	/* (b) in kport.h */
 	if (likely(cas_acqrel(&p->slot.word, (m->pword & ~(uint64_t)0xff) | RT_P_BLOCKED,
 			      m->pword))) {

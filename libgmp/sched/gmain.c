@@ -178,7 +178,7 @@ static __always_inline_ bool g_next_life(struct rt_m *m, struct rt_g *g)
 		}
 	}
 	g_put(p, g);
-	if (w && !rt_work_is_spawn(w) && !(rt_work_to_g(w)->flags & RT_G_LOCKED))
+	if (w && !rt_work_is_spawn(w) && !(rt_work_to_g(w)->flags & RT_G_BOUND))
 		n = rt_work_to_g(w);
 	else
 		n = rt_next_slow(m, w);

@@ -97,10 +97,18 @@ struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to)
 {
 	struct rt_p *p = m->p;
 
+	uint64_t word = m->pword, free = rt_pword(rt_pword_epoch(word), 0, to);
+
 	m->p = NULL;
 	store_rlx(&p->m, NULL);
-	cas_acqrel(&p->slot.word, m->pword,
-		   rt_pword(rt_pword_epoch(m->pword), 0, to)); /* fails: revoked */
+	/* Fails: revoked; or marked by sysmon, which sees our state and turns
+	 * the mark back. */
+	while (!cas_acqrel(&p->slot.word, word, free)) {
+		word = load_rlx(&p->slot.word);
+		if (rt_pword_owner(word) != m->id ||
+		    rt_pword_epoch(word) != rt_pword_epoch(m->pword))
+			break;
+	}
 	return p;
 }
 
@@ -113,7 +121,7 @@ struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to)
  */
 void rt_m_notice_locked(struct rt_m *m)
 {
-	store_rel(&m->park, 1); /* pairs with the exchange in wait_notified() */
+	store_rel(&m->park, 1); /* pairs with the exchange in rt_m_wait_notice() */
 }
 
 void rt_m_wake(struct rt_m *m)
@@ -121,8 +129,7 @@ void rt_m_wake(struct rt_m *m)
 	rt_futex_wake(&m->park, 1);
 }
 
-/* True: notified; false: the deadline passed. */
-static bool wait_notified(struct rt_m *m, int64_t deadline)
+bool rt_m_wait_notice(struct rt_m *m, int64_t deadline)
 {
 	while (xchg_acqrel(&m->park, 0) == 0)
 		if (rt_futex_wait(&m->park, 0, deadline) == -ETIMEDOUT)
@@ -190,12 +197,12 @@ static bool stop_ended(struct rt_m *m, bool notified, bool *again)
 		}
 		rt_unlock(s);
 		/* Someone has taken us off the list: the notice is coming. */
-		wait_notified(m, RT_FOREVER);
+		rt_m_wait_notice(m, RT_FOREVER);
 	}
 	if (load_acq(&m->exits))
 		return false;
 	p = m->next_p;
-	m->next_p = NULL;
+	store_rlx(&m->next_p, NULL);
 	rt_p_acquire(m, p);
 	return true;
 }
@@ -234,18 +241,18 @@ bool rt_m_stop_g0(struct rt_m *m)
 		rt_unlock(s);
 		if (asleep)
 			rt_deadlock_report(s);
-		have = stop_ended(m, wait_notified(m, until), &again);
+		have = stop_ended(m, rt_m_wait_notice(m, until), &again);
 	} while (again);
 	return have;
 }
 
 bool rt_m_wait_g0(struct rt_m *m)
 {
-	wait_notified(m, RT_FOREVER);
+	rt_m_wait_notice(m, RT_FOREVER);
 	if (load_acq(&m->exits))
 		return false;
 	rt_p_acquire(m, m->next_p);
-	m->next_p = NULL;
+	store_rlx(&m->next_p, NULL);
 	m->handed = m->next_work;
 	m->next_work = 0;
 	return true;
@@ -266,7 +273,7 @@ void rt_keeper_check(struct rt_sched *s, int64_t when)
 		 * and sleep again until the right one. */
 		m = s->keeper;
 		idle_ms_remove_locked(s, m);
-		m->next_p = rt_p_idle_get_locked(s);
+		store_rlx(&m->next_p, rt_p_idle_get_locked(s));
 		rt_m_notice_locked(m);
 	}
 	rt_unlock(s);
@@ -284,7 +291,7 @@ void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
 	m = idle_ms_get_locked(s);
 	s->nr_wakeups++;
 	if (m) {
-		m->next_p = p;
+		store_rlx(&m->next_p, p);
 		m->spinning = spinning;
 		rt_m_notice_locked(m);
 	}
@@ -293,8 +300,11 @@ void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
 		rt_m_wake(m);
 		return;
 	}
-	if (rt_m_new(s, p, spinning) == 0)
+	if (rt_m_new(s, p, spinning) == 0) {
+		store_rlx(&s->no_thread, false);
 		return;
+	}
+	store_rlx(&s->no_thread, true);
 	/* No thread to be had. Nothing is lost: what p has stays in its
 	 * queues, thieves and sysmon look there. */
 	if (spinning)

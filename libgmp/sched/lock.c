@@ -50,7 +50,7 @@ void rt_locked_start_g0(struct rt_m *m, struct rt_g *g)
 		return;
 	}
 	to->next_work = rt_work_g(g);
-	to->next_p = p;
+	store_rlx(&to->next_p, p);
 	rt_m_notice_locked(to);
 	rt_unlock(m->s);
 	rt_m_wake(to);

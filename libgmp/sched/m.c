@@ -85,7 +85,7 @@ static void run_work(struct rt_m *m, rt_work w)
 		starve(m->s, w);
 		return;
 	}
-	if ((g->flags & RT_G_LOCKED) && g->lock_m != m) {
+	if ((g->flags & RT_G_BOUND) && g->lock_m != m) {
 		rt_locked_start_g0(m, g);
 		return;
 	}
@@ -125,6 +125,7 @@ static void m_fini(struct rt_m *m)
 {
 	struct rt_sched *s = m->s;
 	struct rt_p *p = m->p ? rt_p_release(m, RT_P_IDLE) : NULL;
+	unsigned int round = 0;
 
 	if (m->spinning)
 		fetch_add_seq(&s->nr_spinning, -1);
@@ -138,6 +139,9 @@ static void m_fini(struct rt_m *m)
 	rt_unlock(s);
 	if (rt_m_thread_fini)
 		rt_m_thread_fini(m);
+	/* It may have pushed itself just before the end of the run. */
+	while (load_acq(&m->on_held) && !load_acq(&s->sysmon_gone))
+		rt_backoff(&round);
 	rt_rcu_wait();
 	rt_free(m);
 	rt_sched_unref(s);
@@ -151,6 +155,7 @@ static void *m_thread(void *arg)
 	m->errno_p = &errno;
 	m->eh = rt_eh_of_thread();
 	m->has_eh = m->eh != NULL;
+	rt_thread_unblock(SIGURG); /* whatever our creator blocks */
 	m->rng = (uint64_t)m->tid * 0x9E3779B97F4A7C15u | 1;
 #if RT_ASAN
 	pthread_attr_t attr;
@@ -169,7 +174,7 @@ static void *m_thread(void *arg)
 	if (rt_m_thread_init)
 		rt_m_thread_init(m);
 	rt_p_acquire(m, m->next_p);
-	m->next_p = NULL;
+	store_rlx(&m->next_p, NULL);
 	m_loop(m);
 	m_fini(m);
 	return NULL;
@@ -248,6 +253,7 @@ static void run_ended_g0(struct rt_m *m, struct rt_g *g)
 {
 	(void)g;
 	store_rel(&m->exits, true);
+	cas_acqrel(&m->p->m, m, NULL);
 	m->p = NULL;
 }
 

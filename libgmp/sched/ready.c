@@ -5,6 +5,7 @@
 
 #include "base/bug.h"
 #include "base/rcu.h"
+#include "sched/preempt.h"
 #include "sched/switch.h"
 
 __cold struct rt_m *rt_enter_slow(struct rt_m *m)
@@ -15,9 +16,13 @@ __cold struct rt_m *rt_enter_slow(struct rt_m *m)
 	if (load_acq(&s->stopping))
 		rt_m_exit_now(m);
 	/* In brackets the P's word says BLOCKED, or is another M's already. */
-	RT_BUG_ON(!(m->curg->flags & RT_G_BLOCKING));
-	rt_leave(m);
-	return NULL;
+	if (m->curg->flags & RT_G_BLOCKING) {
+		rt_leave(m);
+		return NULL;
+	}
+	if (!rt_preempt_regain(m))
+		rt_m_exit_now(m);
+	return m;
 }
 
 void rt_put_slow(struct rt_p *p, rt_work w)

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/rcu.h"
 #include "base/sys.h"
+#include "sched/preempt.h"
 #include "sched/stats.h"
 #include "sched/switch.h"
 
@@ -208,6 +209,7 @@ static void sched_stop(struct rt_sched *s)
 	store_rel(&s->stopping, true);
 	rt_unlock(s);
 	store_rel(&rt_cur, NULL);
+	rt_preempt_release_all(s); /* one of them may be a reader */
 	rt_rcu_wait();
 	revoke_all(s);
 	rt_sysmon_wake(s);
@@ -216,6 +218,7 @@ static void sched_stop(struct rt_sched *s)
 	do {
 		rt_backoff(&round);
 		wake_parked(s);
+		rt_preempt_release_all(s);
 		/* One that was just storing BLOCKED has overwritten it. */
 		if (!all_revoked(s))
 			revoke_all(s);

@@ -14,6 +14,7 @@
  *	m.c        threads
  *	gmain.c    birth and death of goroutines
  *	lock.c     goroutines bound to an M
+ *	preempt.c  a goroutine that computes for long, or sleeps unannounced
  *	block.c    brackets around blocking calls
  *	sysmon.c   the thread that watches
  *	deadlock.c nothing can ever run again
@@ -50,20 +51,20 @@
 #include "core/workq.h"
 
 #define RT_MAXPROCS_LIMIT 1024
-#define RT_FAIR_TICK 61        /* Go's: a prime, so that no pattern hides from it */
-#define RT_STREAK_TRUST 8      /* see rt_wake_for_next() */
-#define RT_FOREVER INT64_MAX
+#define RT_FAIR_TICK      61 /* Go's: a prime, so that no pattern hides from it */
+#define RT_STREAK_TRUST   8  /* see rt_wake_for_next() */
+#define RT_FOREVER        INT64_MAX
 
 /* Bits others set in rt_p.attention; the owner's next pick goes the long way. */
 enum {
-	RT_ATT_STOP = 1,    /* the run has ended */
-	RT_ATT_RETIRE = 2,  /* maxprocs went below this P's number */
-	RT_ATT_TIMER = 4,   /* a timer is due */
-	RT_ATT_SLICE = 8,   /* 10 ms are over: `next` must queue like the others */
+	RT_ATT_STOP = 1,   /* the run has ended */
+	RT_ATT_RETIRE = 2, /* maxprocs went below this P's number */
+	RT_ATT_TIMER = 4,  /* a timer is due */
+	RT_ATT_SLICE = 8,  /* 10 ms are over: `next` must queue like the others */
 };
 
 struct rt_p_stats {
-	uint64_t created, ended;    /* goroutines, those of tasks counted */
+	uint64_t created, ended;     /* goroutines, those of tasks counted */
 	uint64_t tasks, tasks_ended; /* of these, those of tasks */
 	uint64_t steals, overflows, blocks, forks, inline_joins;
 	uint64_t idle_with_work_ns;
@@ -72,67 +73,86 @@ struct rt_p_stats {
 struct rt_p {
 	/* The hot lines. */
 	struct rt_sched *s;
-	struct rt_m *m;             /* the holder; dumps read */
+	struct rt_m *m; /* the holder; dumps read */
 	uint32_t id;
-	uint32_t countdown;         /* picks until the fairness look */
-	uint32_t streak;            /* own `next` run here in a row; others zero it */
-	uint32_t skipped;           /* a wake-up was left to sysmon; sysmon clears */
-	uint64_t rounds;            /* fairness looks so far */
-	uint64_t slices;            /* time slices begun: picks but of `next` */
-	uint64_t id_next, id_end;   /* goroutine numbers handed to this P */
-	struct rt_magazine gs;      /* dead Gs of the default class, with stacks */
+	uint32_t countdown;       /* picks until the fairness look */
+	uint32_t streak;          /* own `next` run here in a row; others zero it */
+	uint32_t skipped;         /* a wake-up was left to sysmon; sysmon clears */
+	uint64_t rounds;          /* fairness looks so far */
+	uint64_t slices;          /* time slices begun: picks but of `next` */
+	uint64_t id_next, id_end; /* goroutine numbers handed to this P */
+	struct rt_magazine gs;    /* dead Gs of the default class, with stacks */
 	struct rt_magazine spawns;
 	struct rt_p_stats n;
 
-	struct rt_pslot slot;       /* kport.h says who */
+	struct rt_pslot slot;           /* kport.h says who */
 	uint32_t attention __cacheline; /* anyone, atomic or */
 	struct rt_runq rq;
 	struct rt_forkq fq;
 	struct rt_timers timers __cacheline;
 
-	int64_t blocked_ns;         /* since when it is BLOCKED with work; else 0 */
-	struct rt_p *idle_next;     /* sched.lock */
-	bool retired;               /* sched.lock: given up as DEAD */
+	int64_t blocked_ns;     /* since when it is BLOCKED with work; else 0 */
+	struct rt_p *idle_next; /* sched.lock */
+	bool retired;           /* sched.lock: given up as DEAD */
 
 	/* Sysmon's notes of what it saw last. */
 	struct {
 		uint64_t blocks, slices, picks;
+		uint64_t run_word, run_picks; /* preempt.c, these four */
+		int64_t run_ns, stuck_ns;
 		int64_t blocked_ns, slice_ns;
 		rt_work next;
 		bool trimmed;
 	} mon;
 } __cacheline;
 
+/* An M without a P that has a goroutine on it: preempt.c. It writes this. */
+enum rt_hold {
+	RT_HOLD_NONE,
+	RT_HOLD_WAITS,    /* in the handler, until it is given a P */
+	RT_HOLD_AT_ENTRY, /* the same at a call into the run time */
+	RT_HOLD_LOAN,     /* goes on without one; its goroutine is queued */
+};
+
 struct rt_m {
 	/* The hot line. */
 	struct rt_mslot *slot;
-	struct rt_p *p;             /* NULL on the way to sleep */
-	uint64_t pword;             /* p's word while we hold it */
-	struct rt_g *curg;          /* dumps read */
-	int *errno_p;               /* this thread's errno */
+	struct rt_p *p;    /* NULL on the way to sleep */
+	uint64_t pword;    /* p's word while we hold it */
+	struct rt_g *curg; /* dumps read */
+	int *errno_p;      /* this thread's errno */
 	struct rt_sched *s;
-	rt_work handed;             /* for this M's loop to run at once */
-	uint32_t scratch;           /* where a switch stores that publishes nothing */
+	rt_work handed;   /* for this M's loop to run at once */
+	uint32_t scratch; /* where a switch stores that publishes nothing */
 	bool spinning;
-	bool has_eh;                /* eh is not NULL; the same for all Ms */
+	bool has_eh; /* eh is not NULL; the same for all Ms */
 
-	struct rt_ctx g0;           /* the thread's own stack, while a G runs */
+	struct rt_ctx g0; /* the thread's own stack, while a G runs */
 	struct rt_san san;
 	void (*call)(struct rt_m *, struct rt_g *); /* to be run on g0, once */
 	struct rt_g *call_g;
-	struct rt_eh *eh;           /* this thread's C++ exceptions, or NULL */
+	struct rt_eh *eh; /* this thread's C++ exceptions, or NULL */
 	uint64_t rng;
 
-	uint32_t park __cacheline;  /* 1: a wake-up is pending; futex */
+	uint32_t park __cacheline; /* 1: a wake-up is pending; futex */
 	/* Set by the waker before park = 1, read after it was seen. */
-	struct rt_p *next_p;
-	rt_work next_work;          /* for a bound M: its G */
-	struct rt_m *idle_next;     /* sched.lock */
-	bool idle;                  /* sched.lock: on the idle list */
-	bool exits;                 /* told to end: set by the waker before park */
-	struct rt_g *lock_g;        /* the G bound to this M */
+	struct rt_p *next_p;    /* NULL for an M on hold: a loan */
+	rt_work next_work;      /* for a bound M: its G */
+	struct rt_m *idle_next; /* sched.lock */
+	bool idle;              /* sched.lock: on the idle list */
+	bool exits;             /* told to end: set by the waker before park */
+	struct rt_g *lock_g;    /* the G bound to this M */
 
-	uint32_t id;                /* slot number, from 1 */
+	/* Preemption. */
+	uint32_t hold;       /* enum rt_hold */
+	bool asked;          /* sysmon has sent a SIGURG; the handler clears */
+	bool on_held;        /* is on sched.held */
+	bool lost;           /* sched.lock: its P was taken, it does not know */
+	struct rt_p *held_p; /* what it gave up, to sysmon; NULL: had lost it */
+	struct rt_m *held_next;
+	uint32_t nr_loans;   /* sched.lock */
+
+	uint32_t id; /* slot number, from 1 */
 	int tid;
 	void *altstack;
 	/* RCU; sched.lock to change. On a line's start like the list's head, so
@@ -143,31 +163,32 @@ struct rt_m {
 struct rt_sched {
 	/* Read by all, written seldom. */
 	uint32_t maxprocs;
-	uint32_t nr_ps;             /* most there ever were: ps[0..nr_ps-1] are set up */
+	uint32_t nr_ps; /* most there ever were: ps[0..nr_ps-1] are set up */
 	struct rt_p *ps;
-	struct rt_mslot *mslots;    /* max_threads + 1 of them */
+	struct rt_mslot *mslots; /* max_threads + 1 of them */
 	uint32_t max_threads;
-	uint32_t stack_class;       /* default */
-	uint32_t run;               /* its number: two runs don't share it */
+	uint32_t stack_class; /* default */
+	uint32_t run;         /* its number: two runs don't share it */
 	bool stopping;
 
 	int64_t coarse_ns __cacheline; /* sysmon's clock, for "waits since" */
 
 	/* The wake-up protocol, idle.c. */
 	uint32_t nr_spinning __cacheline;
-	uint32_t nr_idle_ps;        /* sched.lock to write */
-	int64_t keeper_until_ns;    /* when the time keeper wakes; RT_FOREVER: none */
+	uint32_t nr_idle_ps;     /* sched.lock to write */
+	int64_t keeper_until_ns; /* when the time keeper wakes; RT_FOREVER: none */
 
 	/* Sysmon. */
 	uint32_t sysmon_word __cacheline; /* futex */
 	uint32_t sysmon_asleep;
 	uint32_t sysmon_gone;
-	uint32_t started;           /* futex: sysmon waits for it */
+	uint32_t started;  /* futex: sysmon waits for it */
+	struct rt_m *held; /* Ms that have just given their P up */
 
 	struct rt_stacks stacks;
 	struct rt_spawn_pool spawns;
-	uint64_t next_id;           /* goroutine numbers, handed out by the batch */
-	uint64_t foreign_created;   /* goroutines begun by threads without a P */
+	uint64_t next_id;         /* goroutine numbers, handed out by the batch */
+	uint64_t foreign_created; /* goroutines begun by threads without a P */
 
 	pthread_mutex_t lock __cacheline;
 	struct rt_workq grq;
@@ -178,14 +199,15 @@ struct rt_sched {
 	struct rt_m *keeper;        /* the idle M that sleeps until the next timer */
 	uint32_t nr_idle_ms;
 	uint32_t nr_ms, nr_ms_peak;
-	uint32_t nr_lost;           /* Ms in brackets whose P was retaken */
+	uint32_t nr_lost;                           /* Ms whose P was taken while they were away */
 	uint32_t *free_mids, nr_free_mids, nr_mids; /* slot numbers */
-	struct cds_list_head all_ms __cacheline; /* RCU for readers */
-	uint64_t nr_handoffs, nr_wakeups;
+	struct cds_list_head all_ms __cacheline;    /* RCU for readers */
+	uint64_t nr_handoffs, nr_wakeups, nr_preempts, nr_loans;
+	bool no_thread; /* the last attempt to make one failed */
 
 	/* The end. */
 	uint32_t refs;
-	uint32_t done;              /* futex: the main goroutine has ended */
+	uint32_t done; /* futex: the main goroutine has ended */
 };
 
 /* The run that is under way, or NULL; store_rel pairs with load_acq. RCU:
@@ -219,6 +241,8 @@ bool rt_m_stop_g0(struct rt_m *m);
 void rt_idle_ms_clear_locked(struct rt_sched *s);
 /* The same for an M that is on no list: one particular waker knows it. */
 bool rt_m_wait_g0(struct rt_m *m);
+/* Waits for a notice; false: the deadline has passed. Async-signal-safe. */
+bool rt_m_wait_notice(struct rt_m *m, int64_t deadline_ns);
 void rt_m_notice_locked(struct rt_m *m);
 void rt_m_wake(struct rt_m *m);
 /* A timer was set for when_ns: the time keeper must not sleep beyond it. */

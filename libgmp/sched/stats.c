@@ -58,6 +58,7 @@ void rt_stats_sum(struct rt_sched *s, struct gmprt_stats *t)
 	t->nr_idle_threads = (int)s->nr_idle_ms;
 	t->nr_handoffs = s->nr_handoffs;
 	t->nr_wakeups = s->nr_wakeups;
+	t->nr_preempts = s->nr_preempts;
 	rt_unlock(s);
 }
 

@@ -125,7 +125,7 @@ static __always_inline_ struct rt_g *rt_next(struct rt_m *m)
 	if (likely(w && !rt_work_is_spawn(w))) {
 		struct rt_g *g = rt_work_to_g(w);
 
-		if (likely(!(g->flags & RT_G_LOCKED)))
+		if (likely(!(g->flags & RT_G_BOUND)))
 			return g;
 	}
 	return rt_next_slow(m, w);

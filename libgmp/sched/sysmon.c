@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "sched/preempt.h"
 #include "sched/switch.h"
 
 enum {
@@ -145,7 +146,7 @@ static void trim_idle_locked(struct rt_sched *s)
 static bool all_idle(struct rt_sched *s)
 {
 	return load_rlx(&s->nr_idle_ps) >= load_rlx(&s->maxprocs) && !rt_any_work(s) &&
-	       !load_rlx(&s->starved.head);
+	       !load_rlx(&s->starved.head) && !load_rlx(&s->held);
 }
 
 /*
@@ -192,7 +193,7 @@ void rt_sysmon_wake(struct rt_sched *s)
 static bool look(struct rt_sched *s, int64_t now, bool *closely)
 {
 	uint32_t n = load_acq(&s->nr_ps);
-	bool busy = false;
+	bool busy = rt_preempt_take_held(s);
 
 	*closely = false;
 	for (uint32_t i = 0; i < n; i++) {
@@ -204,12 +205,16 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 			continue;
 		p->mon.trimmed = false;
 		watch_slice(p, now);
+		*closely |= rt_preempt_watch(s, p, now);
 		*closely |= watch_next(s, p);
 	}
 	feed_starved(s);
 	/* Work, an idle P and nobody spinning: a thread could not be had. */
-	if (load_rlx(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning) && rt_any_work(s))
+	if (load_rlx(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning) && rt_any_work(s)) {
 		rt_wake(s);
+		if (load_rlx(&s->no_thread))
+			rt_preempt_rescue(s);
+	}
 	return busy;
 }
 
@@ -226,7 +231,7 @@ static int64_t pause_until(struct rt_sched *s, int64_t now, int64_t pause_us, bo
 void *rt_sysmon(void *sched)
 {
 	struct rt_sched *s = sched;
-	int64_t pause_us = PAUSE_MIN_US, scavenge_ns = rt_now_ns();
+	int64_t pause_us = PAUSE_MIN_US, scavenge_ns = rt_now_ns(), lost_ns = 0;
 	int in_vain = 0;
 
 	while (!load_acq(&s->started))
@@ -248,12 +253,17 @@ void *rt_sysmon(void *sched)
 			pause_us = PAUSE_MIN_US;
 		else if (in_vain > LOOKS_IN_VAIN && pause_us < PAUSE_MAX_US)
 			pause_us = pause_us * 2 < PAUSE_MAX_US ? pause_us * 2 : PAUSE_MAX_US;
+		if (now - lost_ns > SLICE_MS * RT_NS_PER_MS) {
+			lost_ns = now;
+			rt_preempt_watch_lost(s);
+		}
 		if (now - scavenge_ns > RT_NS_PER_SEC) {
 			scavenge_ns = now;
 			rt_stacks_scavenge(&s->stacks, now);
 		}
 		rt_futex_wait(&s->sysmon_word, word, pause_until(s, now, pause_us, closely));
 	}
+	rt_preempt_take_held(s); /* their Ms wait for that before they end */
 	store_seq(&s->sysmon_gone, 1);
 	rt_futex_wake(&s->sysmon_gone, 1);
 	rt_sched_unref(s);

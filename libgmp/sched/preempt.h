@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * preempt.h - an M that loses its P while it runs a goroutine; see preempt.c
+ */
+#ifndef RT_SCHED_PREEMPT_H
+#define RT_SCHED_PREEMPT_H
+
+#include "sched/sched.h"
+
+/* Once a process: the handler of SIGURG. */
+void rt_preempt_install(void);
+
+/* sysmon's part. Looks at a P that is held; true: look again soon. */
+bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now_ns);
+/* Queues the goroutines of Ms that wait in the handler. True: there were any. */
+bool rt_preempt_take_held(struct rt_sched *s);
+/* Looks after Ms that went on without their P. */
+void rt_preempt_watch_lost(struct rt_sched *s);
+/* No thread can be had: gives an idle P to an M that waits for one. */
+void rt_preempt_rescue(struct rt_sched *s);
+
+/* m has lost its P and is at a call into the run time: waits until it has one
+ * again. False: the run has ended. */
+bool rt_preempt_regain(struct rt_m *m);
+
+/* At the end of a run: those that wait for a P go on without. */
+void rt_preempt_release_all(struct rt_sched *s);
+
+#endif
