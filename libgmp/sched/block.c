@@ -48,7 +48,7 @@ static void lost_g0(struct rt_m *m, struct rt_g *g)
 	m->p = NULL;
 	rt_lock(s);
 	m->lost = false;
-	s->nr_lost--;
+	count_add(&s->nr_lost, -1);
 	p = s->stopping ? NULL : rt_p_idle_get_locked(s);
 	if (!p) {
 		/* It waits like any other. If it is bound to this M, whoever

@@ -218,7 +218,7 @@ static bool queue_up(struct rt_m *m)
 
 	rt_lock(s);
 	m->lost = false;
-	s->nr_lost--;
+	count_add(&s->nr_lost, -1);
 	p = s->stopping ? NULL : rt_p_idle_get_locked(s);
 	if (!p) {
 		bind(m, g);
@@ -257,10 +257,10 @@ static void queue_held(struct rt_sched *s, struct rt_m *m)
 		rt_worklist_add(&l, rt_work_g(m->curg));
 		rt_grq_put_locked(s, &l);
 		if (p) {
-			s->nr_preempts++;
+			count_inc(&s->nr_preempts);
 		} else {
 			m->lost = false;
-			s->nr_lost--;
+			count_add(&s->nr_lost, -1);
 		}
 	}
 	rt_unlock(s);
@@ -374,7 +374,7 @@ static void take(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t wo
 		rt_unlock(s);
 		return;
 	}
-	s->nr_lost++;
+	count_inc(&s->nr_lost);
 	s->nr_handoffs++;
 	m->lost = true;
 	rt_unlock(s);

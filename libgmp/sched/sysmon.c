@@ -64,7 +64,7 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now)
 		rt_unlock(s);
 		return false;
 	}
-	s->nr_lost++;
+	count_inc(&s->nr_lost);
 	s->nr_handoffs++;
 	rt_unlock(s);
 	store_rlx(&p->m, NULL);

@@ -6,7 +6,8 @@
  * compute; a program's own use of SIGURG works
  *
  * TSan delivers signals only where a thread calls into its run time: there a
- * loop without calls can't be stopped, and the hogs call.
+ * loop without calls can't be stopped, and the hogs call usleep(), which sets
+ * errno, and mostly find themselves asleep. What that spoils is skipped there.
  */
 #include <errno.h>
 #include <poll.h>
@@ -23,8 +24,10 @@ static gmprt_wg wg;
 
 #ifdef __SANITIZE_THREAD__
 #define LET_TSAN_LOOK() usleep(0)
+#define SKIP_TSAN       SKIP(return, "ThreadSanitizer delays signals")
 #else
 #define LET_TSAN_LOOK() ((void)0)
+#define SKIP_TSAN       ((void)0)
 #endif
 
 static void computes(void *arg)
@@ -54,7 +57,7 @@ G_TEST(goroutines_that_only_compute_starve_nobody)
 	start(computes, 2 * g_procs);
 	g_until(&running, 2 * g_procs); /* each of them has run */
 	finish();
-	G_GT(g_stats().nr_preempts, 0);
+	G_GT(g_stats().nr_preempts + g_stats().nr_handoffs, 0);
 }
 
 static void counts_up(void *arg)
@@ -164,18 +167,23 @@ static void keeps_errno(void *arg)
 	errno = ENOTTY;
 	g_inc(&running);
 	while (!g_load(&stop)) {
-		LET_TSAN_LOOK();
 		G_EQ(ENOTTY, errno);
 	}
 	(void)arg;
 	gmprt_wg_done(&wg);
 }
 
-G_TEST(errno_survives)
+static void all_keep_errno(void)
 {
 	start(keeps_errno, 2 * g_procs);
 	g_until(&running, 2 * g_procs);
 	finish();
+}
+
+P_TEST(errno_survives)
+{
+	SKIP_TSAN;
+	g_run(g_procs, all_keep_errno);
 }
 
 static void locked_computes(void *arg)
@@ -216,7 +224,7 @@ G_TEST(maxprocs_can_be_changed_while_all_compute)
 
 static int fds[2];
 static int poll_result, poll_errno;
-static ssize_t read_result;
+static long nr_read;
 
 static void polls(void *arg)
 {
@@ -264,7 +272,8 @@ static void reads_unannounced(void *arg)
 
 	(void)arg;
 	g_inc(&running);
-	read_result = read(fds[0], &c, 1);
+	if (read(fds[0], &c, 1) == 1)
+		g_inc(&nr_read);
 	gmprt_wg_done(&wg);
 }
 
@@ -278,7 +287,7 @@ G_TEST(all_Ms_in_unannounced_reads_leave_their_Ps_to_others)
 	g_until(&running, n); /* more of them than Ps */
 	G_EQ(n, write(fds[1], c, (size_t)n));
 	finish();
-	G_EQ(1, read_result);
+	G_EQ(n, g_load(&nr_read));
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -333,6 +342,7 @@ static void raises(void)
 
 P_TEST(a_handler_of_SIGURG_set_before_the_run_still_gets_its_own)
 {
+	SKIP_TSAN;
 	signal(SIGURG, on_urg);
 	g_run(g_procs, raises);
 	G_EQ(1, g_load(&urgent));
