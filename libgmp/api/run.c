@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/debug.h"
 #include "base/bug.h"
 #include "base/rcu.h"
 #include "core/cpus.h"
@@ -80,6 +81,7 @@ static int options_read(const struct gmprt_options *opt, struct gmprt_options *o
 static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 {
 	struct gmprt_options o;
+	struct rt_debug debug;
 	int procs, class, r = options_read(opt, &o);
 
 	if (r == 0)
@@ -99,6 +101,9 @@ static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 	par->max_threads = o.max_threads ? (uint32_t)o.max_threads : MAX_THREADS_DEFAULT;
 	if (par->max_threads > RT_OWNER_MAX)
 		par->max_threads = RT_OWNER_MAX;
+	rt_debug_read(&debug);
+	par->trace_ms = debug.schedtrace_ms;
+	par->trace_detail = debug.scheddetail;
 	return 0;
 }
 

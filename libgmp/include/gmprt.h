@@ -25,6 +25,10 @@
  *  - Misuse (unlocking what is not locked, a negative wait group) aborts the
  *    process with one line and a dump of all goroutines. The environment's
  *    failures (memory, threads, limits) never do: they come back as -errno.
+ *  - A goroutine that computes, or sits in a system call, for 10 ms while others
+ *    wait loses its P: its thread stands still (by SIGURG, which interrupts a
+ *    system call only if it began that very moment) until it has one again.
+ *    Whatever it was in the middle of, malloc or printf, goes on unharmed.
  *  - Between two calls into this header a goroutine stays on its M. Over a
  *    call that may block it may change M: keep no pointer to a thread-local
  *    variable over one, and set no floating-point mode (rounding, masks) that
@@ -32,8 +36,6 @@
  *
  * Limits of this version:
  *
- *  - A goroutine is not preempted: one that computes without calling into this
- *    header keeps its P.
  *  - C++: an exception must be caught by the goroutine that threw it (one that
  *    leaves a goroutine's function ends the process). A goroutine may block
  *    inside a catch block, unless the C++ run time came into the program by
@@ -50,7 +52,9 @@
  * were there before the first run get all other faults).
  *
  * Environment: GMPRT_MAXPROCS (then GOMAXPROCS) number of Ps; GMPRT_UPCALL
- * backend, see gmprt_upcall_backend().
+ * backend, see gmprt_upcall_backend(); GMPRT_DEBUG, a list with commas:
+ * schedtrace=MS prints Go's SCHED line on stderr every MS milliseconds, with
+ * scheddetail=1 each P, M and G too.
  */
 #ifndef GMPRT_H
 #define GMPRT_H

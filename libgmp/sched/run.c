@@ -74,7 +74,9 @@ static struct rt_sched *sched_new(const struct rt_params *par)
 	pthread_mutex_init(&s->lock, NULL);
 	CDS_INIT_LIST_HEAD(&s->all_ms);
 	s->keeper_until_ns = RT_FOREVER;
-	s->coarse_ns = rt_now_ns();
+	s->coarse_ns = s->start_ns = s->trace_next_ns = rt_now_ns();
+	s->trace_ms = par->trace_ms;
+	s->trace_detail = par->trace_detail;
 	s->next_id = 2; /* main is 1 */
 	s->refs = 1;
 	rt_procs_set(s, par->maxprocs);

@@ -17,6 +17,7 @@
  *	preempt.c  a goroutine that computes for long, or sleeps unannounced
  *	block.c    brackets around blocking calls
  *	sysmon.c   the thread that watches
+ *	schedtrace.c  Go's SCHED line
  *	deadlock.c nothing can ever run again
  *	procs.c    the number of Ps
  *	run.c      start and end
@@ -184,6 +185,8 @@ struct rt_sched {
 	uint32_t sysmon_gone;
 	uint32_t started;  /* futex: sysmon waits for it */
 	struct rt_m *held; /* Ms that have just given their P up */
+	int64_t start_ns, trace_ms, trace_next_ns; /* schedtrace.c; 0: off */
+	bool trace_detail;
 
 	struct rt_stacks stacks;
 	struct rt_spawn_pool spawns;
@@ -324,6 +327,8 @@ struct rt_params {
 	uint32_t maxprocs;
 	uint32_t stack_class;
 	uint32_t max_threads;
+	int64_t trace_ms;
+	bool trace_detail;
 };
 
 /* Runs fn(arg) as the main goroutine; 0 or -errno. */

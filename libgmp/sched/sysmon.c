@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/sys.h"
 #include "sched/preempt.h"
+#include "sched/schedtrace.h"
 #include "sched/switch.h"
 
 enum {
@@ -158,7 +159,8 @@ static void sleep_deeply(struct rt_sched *s)
 {
 	for (;;) {
 		uint32_t word = load_acq(&s->sysmon_word);
-		bool look_again, asleep;
+		int64_t until = RT_FOREVER;
+		bool asleep;
 
 		store_seq(&s->sysmon_asleep, 1);
 		smp_mb(); /* pairs with rt_p_idle_get_locked() */
@@ -167,11 +169,14 @@ static void sleep_deeply(struct rt_sched *s)
 		rt_lock(s);
 		asleep = rt_deadlocked_locked(s);
 		rt_unlock(s);
-		look_again = rt_stacks_scavenge(&s->stacks, rt_now_ns()) || asleep;
-		if (rt_futex_wait(&s->sysmon_word, word,
-				  look_again ? rt_now_ns() + RT_NS_PER_SEC : RT_FOREVER) !=
-		    -ETIMEDOUT)
+		if (rt_stacks_scavenge(&s->stacks, rt_now_ns()) || asleep)
+			until = rt_now_ns() + RT_NS_PER_SEC;
+		if (s->trace_ms && s->trace_next_ns < until)
+			until = s->trace_next_ns;
+		if (rt_futex_wait(&s->sysmon_word, word, until) != -ETIMEDOUT)
 			break;
+		if (s->trace_ms)
+			rt_schedtrace(s, rt_now_ns());
 		if (asleep)
 			rt_deadlock_report(s);
 		rt_lock(s);
@@ -242,6 +247,8 @@ void *rt_sysmon(void *sched)
 		bool closely;
 
 		store_rlx(&s->coarse_ns, now);
+		if (unlikely(s->trace_ms))
+			rt_schedtrace(s, now);
 		if (all_idle(s)) {
 			sleep_deeply(s);
 			in_vain = 0;
