@@ -8,4 +8,8 @@
 /* Stack overflows are reported from now on (overflow.c). Once a process. */
 void rt_overflow_install(void);
 
+/* SIGQUIT dumps from here to there (quit.c). */
+void rt_quit_arm(void);
+void rt_quit_disarm(void);
+
 #endif

@@ -27,6 +27,7 @@
 #include "base/rcu.h"
 #include "base/sys.h"
 #include "base/unwind.h"
+#include "sched/look.h"
 #include "sched/sched.h"
 #include "core/tls.h"
 
@@ -91,18 +92,18 @@ static void __printf(2, 3) putf(struct dump *d, const char *fmt, ...)
 
 /* ---- goroutines --------------------------------------------------- */
 
-/* The M that runs g, or 0. Not for TSan: what liburcu publishes is hidden from it. */
-static __no_tsan __noinline uint32_t running_on(struct rt_sched *s, struct rt_g *g)
+/* The M that runs g, or NULL; it stays while gmprt_dump() is a reader. Not for
+ * TSan: what liburcu publishes is hidden from it. */
+static __no_tsan __noinline struct rt_m *running_on(struct rt_sched *s, struct rt_g *g)
 {
-	struct rt_m *m;
-	uint32_t id = 0;
+	struct rt_m *m, *found = NULL;
 
 	rt_rcu_read_lock();
 	rt_san_acquire(&s->all_ms);
 	cds_list_for_each_entry_rcu(m, &s->all_ms, all) if (load_rlx(&m->curg) == g)
-		id = m->id;
+		found = m;
 	rt_rcu_read_unlock();
-	return id;
+	return found;
 }
 
 static void put_head(struct dump *d, uint64_t id, const char *name, const char *state,
@@ -180,25 +181,59 @@ static void put_stack(struct dump *d, const struct rt_unwind_regs *regs, struct 
 		putf(d, "\t(it moved meanwhile)\n");
 }
 
+/* A running goroutine that is being looked at. */
+struct looked {
+	struct rt_m *m;
+	enum rt_looked how;
+	struct rt_unwind_regs regs;
+};
+
+static bool look_away(void *arg)
+{
+	struct looked *l = arg;
+
+	return rt_look_away(l->m, l->how, &l->regs);
+}
+
+/* k's goroutine is m's. */
+static void put_running(struct dump *d, const struct seen *k, struct rt_m *m)
+{
+	struct rt_unwind_sink sink = { put, d, FRAMES_MAX };
+	struct looked l = { .m = m };
+	char state[64];
+	int frames = 0;
+
+	flush(d);
+	l.how = d->unwind ? rt_look_at(m, &l.regs) : RT_LOOK_NOT;
+	if (l.how == RT_LOOK_HELD)
+		snprintf(state, sizeof(state), "runnable, preempted");
+	else
+		snprintf(state, sizeof(state), "%s on M%u",
+			 k->flags & RT_G_BLOCKING ? "blocking call" : l.how == RT_LOOK_SLEEPS ? "system call"
+											      : "running",
+			 m->id);
+	put_head(d, k->id, k->name, state, 0);
+	if (l.how != RT_LOOK_NOT)
+		frames = rt_unwind_stack(d->unwind, &l.regs, look_away, &l, &sink);
+	if (frames <= 0)
+		putf(d, "\t(its stack is in use)\n");
+}
+
 static void put_g(struct rt_g *g, void *arg)
 {
 	struct dump *d = arg;
+	struct rt_m *m;
 	struct seen k;
-	char state[64];
-	uint32_t m;
 
 	see(g, &k);
 	if (k.id == 0)
 		return;
-	m = g == d->self ? 0 : running_on(d->s, g);
+	m = g == d->self ? NULL : running_on(d->s, g);
 	if (g == d->self) {
 		put_head(d, k.id, k.name, "running", 0);
 		put_stack(d, &d->self_regs, NULL);
 	} else if (m) {
-		snprintf(state, sizeof(state), "%s on M%u",
-			 k.flags & RT_G_BLOCKING ? "blocking call" : "running", m);
-		put_head(d, k.id, k.name, state, 0);
-		putf(d, "\t(its stack is in use)\n");
+		put_running(d, &k, m);
 	} else {
 		put_head(d, k.id, k.name, rt_reason_name(k.reason), k.reason ? k.since_ns : 0);
 		put_stack(d, &k.regs, &k);

@@ -124,7 +124,10 @@ GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), voi
 	rt_bug_dump = gmprt_dump;
 	rt_overflow_install();
 	rt_preempt_install();
-	return rt_run(&par, fn, arg);
+	rt_quit_arm();
+	r = rt_run(&par, fn, arg);
+	rt_quit_disarm();
+	return r;
 }
 
 struct main_call {

@@ -238,23 +238,49 @@ void rt_thread_unblock(int sig)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-bool rt_thread_sleeps(int tid)
+/* A file of /proc about a thread, as a string; "": it can't be had. */
+static void thread_file(int tid, const char *name, char *text, size_t size)
 {
-	char path[64], text[512], *state;
+	char path[64];
 	int saved = errno, fd;
 	ssize_t n = 0;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/%s", tid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
-		n = read(fd, text, sizeof(text) - 1);
+		n = read(fd, text, size - 1);
 		close(fd);
 	}
-	errno = saved;
 	text[n > 0 ? n : 0] = '\0';
+	errno = saved;
+}
+
+bool rt_thread_sleeps(int tid)
+{
+	char text[512], *state;
+
+	thread_file(tid, "stat", text, sizeof(text));
 	/* "pid (name) S ...", and the name may contain anything. */
 	state = strrchr(text, ')');
-	return state && state[1] == ' ' && strchr("SDTtI", state[2]) && state[2];
+	return state && state[1] == ' ' && state[2] && strchr("SDTtI", state[2]);
+}
+
+bool rt_thread_syscall(int tid, uintptr_t *sp, uintptr_t *pc)
+{
+	char text[256], *at;
+
+	/* "running", or "nr arg1 ... arg6 sp pc", nr -1 outside of a call. */
+	thread_file(tid, "syscall", text, sizeof(text));
+	at = strrchr(text, ' ');
+	if (!at || text[0] == '-')
+		return false;
+	*pc = strtoul(at, NULL, 16);
+	*at = '\0';
+	at = strrchr(text, ' ');
+	if (!at)
+		return false;
+	*sp = strtoul(at, NULL, 16);
+	return true;
 }
 
 void rt_membarrier(void)

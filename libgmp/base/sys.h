@@ -55,6 +55,9 @@ int rt_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes) __must_c
 
 /* Sends sig to a thread of this process; one that is gone gets nothing. */
 void rt_thread_signal(int tid, int sig);
+/* Where a thread of this process that sleeps in a system call will go on, and
+ * its stack pointer. False: it does not sleep, or /proc can't say. */
+bool rt_thread_syscall(int tid, uintptr_t *sp, uintptr_t *pc);
 /* The calling thread gets sig again, whatever its creator blocked. */
 void rt_thread_unblock(int sig);
 /* Is a thread of this process asleep or stopped in the kernel, rather than

@@ -66,7 +66,7 @@ struct rt_p *rt_p_idle_get_locked(struct rt_sched *s)
 		 * barrier in sleep_deeply(). */
 		if (unlikely(load_seq(&s->sysmon_asleep))) {
 			store_rlx(&s->coarse_ns, rt_now_ns());
-			rt_sysmon_wake(s);
+			rt_sysmon_wake();
 		}
 	}
 	return p;

@@ -53,6 +53,7 @@
 #include "base/clock.h"
 #include "base/rcu.h"
 #include "base/sys.h"
+#include "sched/look.h"
 #include "sched/switch.h"
 
 enum {
@@ -138,7 +139,7 @@ static void push_held_sig(struct rt_m *m, struct rt_p *p)
 	do
 		m->held_next = load_rlx(&s->held);
 	while (!cas_rel(&s->held, m->held_next, m)); /* pairs with take_held's xchg */
-	rt_sysmon_wake(s);
+	rt_sysmon_wake();
 }
 
 /* In goroutine code, with sysmon's request: gives the P up and waits for one. */
@@ -183,6 +184,10 @@ static void on_sigurg(int sig, siginfo_t *info, void *ctx)
 	struct rt_m *m = rt_m_self();
 	int saved = errno;
 
+	if (m && m->curg) {
+		rt_look_note_sig(m, ctx);
+		rt_look_show_sig(m);
+	}
 	if (m && m->curg && xchg_acqrel(&m->asked, false))
 		stand_still_sig(m);
 	else if (!(info->si_code == SI_TKILL && info->si_pid == getpid()))

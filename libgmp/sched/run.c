@@ -214,7 +214,7 @@ static void sched_stop(struct rt_sched *s)
 	rt_preempt_release_all(s); /* one of them may be a reader */
 	rt_rcu_wait();
 	revoke_all(s);
-	rt_sysmon_wake(s);
+	rt_sysmon_wake();
 	while (!load_acq(&s->sysmon_gone))
 		rt_futex_wait(&s->sysmon_gone, 0, RT_FOREVER);
 	do {

@@ -16,6 +16,7 @@
  *	lock.c     goroutines bound to an M
  *	preempt.c  a goroutine that computes for long, or sleeps unannounced
  *	block.c    brackets around blocking calls
+ *	look.c     where a running goroutine stands, for dumps
  *	sysmon.c   the thread that watches
  *	schedtrace.c  Go's SCHED line
  *	deadlock.c nothing can ever run again
@@ -42,6 +43,7 @@
 #include <urcu/rculist.h>
 
 #include "base/eh.h"
+#include "base/unwind.h"
 #include "core/forkq.h"
 #include "core/g.h"
 #include "core/kport.h"
@@ -150,8 +152,9 @@ struct rt_m {
 	bool on_held;        /* is on sched.held */
 	bool lost;           /* sched.lock: its P was taken, it does not know */
 	struct rt_p *held_p; /* what it gave up, to sysmon; NULL: had lost it */
-	struct rt_m *held_next;
-	uint32_t nr_loans;   /* sched.lock */
+	struct rt_m *held_next;	uint32_t nr_loans;          /* sched.lock */
+	uint32_t look;              /* look.c; futex */
+	struct rt_unwind_regs regs; /* what the last SIGURG interrupted */
 
 	uint32_t id; /* slot number, from 1 */
 	int tid;
@@ -180,8 +183,7 @@ struct rt_sched {
 	int64_t keeper_until_ns; /* when the time keeper wakes; RT_FOREVER: none */
 
 	/* Sysmon. */
-	uint32_t sysmon_word __cacheline; /* futex */
-	uint32_t sysmon_asleep;
+	uint32_t sysmon_asleep __cacheline;
 	uint32_t sysmon_gone;
 	uint32_t started;  /* futex: sysmon waits for it */
 	struct rt_m *held; /* Ms that have just given their P up */
@@ -309,7 +311,11 @@ void rt_locked_stop_g0(struct rt_m *m);
 /* ---- sysmon.c, deadlock.c ----------------------------------------- */
 
 void *rt_sysmon(void *sched);
-void rt_sysmon_wake(struct rt_sched *s);
+/* Async-signal-safe, like what follows, and harmless without a run. */
+void rt_sysmon_wake(void);
+/* sysmon calls rt_sysmon_hook() soon, once; what it is for is up to api/. */
+void rt_sysmon_call_hook_sig(void);
+extern void (*rt_sysmon_hook)(void);
 bool rt_deadlocked_locked(struct rt_sched *s);
 /* Ends the process, unless a thread that is no M may still wake someone. */
 void rt_deadlock_report(struct rt_sched *s);

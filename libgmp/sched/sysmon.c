@@ -36,6 +36,13 @@ enum {
 	HELD_MS = 10, /* Go's: an idle-queued P may stay with its M so long */
 };
 
+void (*rt_sysmon_hook)(void);
+
+/* What sysmon sleeps on. Not in rt_sched: signal handlers must reach it when
+ * they can't know whether that exists. There is one run at a time. */
+static uint32_t sysmon_word;
+static bool hook_wanted;
+
 /* ---- one P -------------------------------------------------------- */
 
 /* True: it was blocked for more than one look and has been taken. */
@@ -158,7 +165,7 @@ static bool all_idle(struct rt_sched *s)
 static void sleep_deeply(struct rt_sched *s)
 {
 	for (;;) {
-		uint32_t word = load_acq(&s->sysmon_word);
+		uint32_t word = load_acq(&sysmon_word);
 		int64_t until = RT_FOREVER;
 		bool asleep;
 
@@ -173,7 +180,7 @@ static void sleep_deeply(struct rt_sched *s)
 			until = rt_now_ns() + RT_NS_PER_SEC;
 		if (s->trace_ms && s->trace_next_ns < until)
 			until = s->trace_next_ns;
-		if (rt_futex_wait(&s->sysmon_word, word, until) != -ETIMEDOUT)
+		if (rt_futex_wait(&sysmon_word, word, until) != -ETIMEDOUT)
 			break;
 		if (s->trace_ms)
 			rt_schedtrace(s, rt_now_ns());
@@ -186,10 +193,16 @@ static void sleep_deeply(struct rt_sched *s)
 	store_seq(&s->sysmon_asleep, 0);
 }
 
-void rt_sysmon_wake(struct rt_sched *s)
+void rt_sysmon_wake(void)
 {
-	fetch_add_seq(&s->sysmon_word, 1);
-	rt_futex_wake(&s->sysmon_word, 1);
+	fetch_add_seq(&sysmon_word, 1);
+	rt_futex_wake(&sysmon_word, 1);
+}
+
+void rt_sysmon_call_hook_sig(void)
+{
+	store_seq(&hook_wanted, true);
+	rt_sysmon_wake();
 }
 
 /* ---- the loop ----------------------------------------------------- */
@@ -242,11 +255,13 @@ void *rt_sysmon(void *sched)
 	while (!load_acq(&s->started))
 		rt_futex_wait(&s->started, 0, RT_FOREVER);
 	while (!load_acq(&s->stopping)) {
-		uint32_t word = load_acq(&s->sysmon_word);
+		uint32_t word = load_acq(&sysmon_word);
 		int64_t now = rt_now_ns();
 		bool closely;
 
 		store_rlx(&s->coarse_ns, now);
+		if (unlikely(load_rlx(&hook_wanted)) && xchg_seq(&hook_wanted, false))
+			rt_sysmon_hook();
 		if (unlikely(s->trace_ms))
 			rt_schedtrace(s, now);
 		if (all_idle(s)) {
@@ -268,7 +283,7 @@ void *rt_sysmon(void *sched)
 			scavenge_ns = now;
 			rt_stacks_scavenge(&s->stacks, now);
 		}
-		rt_futex_wait(&s->sysmon_word, word, pause_until(s, now, pause_us, closely));
+		rt_futex_wait(&sysmon_word, word, pause_until(s, now, pause_us, closely));
 	}
 	rt_preempt_take_held(s); /* their Ms wait for that before they end */
 	store_seq(&s->sysmon_gone, 1);
