@@ -292,7 +292,7 @@ export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 
-.PHONY: check check-slow check-asan check-tsan check-aarch64 check-variant run-check run-programs \
+.PHONY: check check-slow check-asan check-tsan check-aarch64 check-variant run-check run-programs run-stress \
 	stress bench lint fmt test demo harness
 
 # Without the harness (no network, no apt) the scripts still run, and the
@@ -337,10 +337,14 @@ VARIANT_T ?= tls*
 check-variant: $(HARNESS)
 	@$(MAKE) O=$(O)/$(VARIANT) LABEL='$(VARIANT)' T='$(VARIANT_T)' lib run-programs
 
-stress: stress-tests
+# With delays at the marked places and the invariants checked; see base/point.h.
+stress: $(HARNESS)
+	@$(MAKE) O=$(O)/stress CPPFLAGS='$(CPPFLAGS) -DRT_POINTS' run-stress
+
+run-stress: stress-tests
 	@seed='$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))'; time='$(or $(TIME),60)'; \
 	echo "stress: SEED=$$seed TIME=$$time (seconds for each test)"; \
-	SEED=$$seed TIME=$$time $(RUN) -l "stress SEED=$$seed" -t $$((time * 20 + 300)) $(sort $(STRESS))
+	GMPRT_POINTS=$$seed SEED=$$seed TIME=$$time $(RUN) -l "stress SEED=$$seed" -t $$((time * 20 + 300)) $(sort $(STRESS))
 
 bench: lib
 	@O='$(O)' tests/bench/run $(BENCH)

@@ -83,6 +83,9 @@ struct rt_g {
 	struct rt_task *task;   /* forked task this G was made for, or NULL */
 	uint32_t class;     /* stack class */
 	uint32_t block_depth;
+#ifdef RT_POINTS
+	uint32_t on;        /* sched/check.h */
+#endif
 	struct rt_san san;
 } __cacheline;
 

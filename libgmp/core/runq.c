@@ -5,6 +5,7 @@
 #include "core/runq.h"
 
 #include "base/bug.h"
+#include "base/point.h"
 
 bool rt_runq_spill(struct rt_runq *q, rt_work *out)
 {
@@ -15,6 +16,7 @@ bool rt_runq_spill(struct rt_runq *q, rt_work *out)
 		return false; /* no longer full */
 	for (uint32_t i = 0; i < n; i++)
 		out[i] = load_rlx(&q->ring[(h + i) % RT_RUNQ_SIZE]);
+	rt_point();
 	return cas_acqrel(&q->head, h, h + n);
 }
 
@@ -64,8 +66,10 @@ rt_work rt_runq_steal(struct rt_runq *q, struct rt_runq *into)
 		for (uint32_t i = 0; i < n; i++)
 			store_rlx(&into->ring[(to + i) % RT_RUNQ_SIZE],
 				  load_rlx(&q->ring[(h + i) % RT_RUNQ_SIZE]));
+		rt_point();
 		if (!cas_acqrel(&q->head, h, h + n))
 			continue;
+		rt_point();
 		n--;
 		if (n)
 			store_rel(&into->tail, to + n); /* pairs with load_acq above */

@@ -45,6 +45,7 @@
 #define RT_CORE_RUNQ_H
 
 #include "base/atomic.h"
+#include "base/point.h"
 #include "core/work.h"
 
 #define RT_RUNQ_SIZE 256u
@@ -69,6 +70,7 @@ static __always_inline_ rt_work rt_runq_get(struct rt_runq *q)
 		if (h == t)
 			return 0;
 		w = load_rlx(&q->ring[h % RT_RUNQ_SIZE]);
+		rt_point();
 		if (likely(cas_acqrel(&q->head, h, h + 1))) {
 			/* What runs after this one was perhaps last touched long
 			 * ago. Beyond the tail it is something old: harmless. */

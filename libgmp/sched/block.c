@@ -33,6 +33,7 @@ void rt_block_enter(void)
 	g->flags |= RT_G_BLOCKING;
 	count_inc(&p->n.blocks);
 	store_rlx(&p->blocked_ns, rt_runq_len(&p->rq) ? rt_now_ns() : 0);
+	rt_point();
 	/* (a) in kport.h: publishes the queues to who takes the P. */
 	store_rel(&p->slot.word, (m->pword & ~(uint64_t)0xff) | RT_P_BLOCKED);
 	rt_leave(m);
@@ -81,6 +82,7 @@ void rt_block_exit(void)
 	/* Before the flag: else the SIGURG handler took this for plain code. */
 	store_rlx(&m->slot->state, RT_M_RUNTIME);
 	barrier();
+	rt_point();
 	g->flags &= (uint8_t)~RT_G_BLOCKING;
 	/* (b) in kport.h */
 	if (likely(cas_acqrel(&p->slot.word, (m->pword & ~(uint64_t)0xff) | RT_P_BLOCKED,

@@ -24,6 +24,7 @@
 #ifndef RT_SCHED_ENTER_H
 #define RT_SCHED_ENTER_H
 
+#include "base/point.h"
 #include "core/tls.h"
 #include "sched/sched.h"
 
@@ -36,8 +37,10 @@ static __always_inline_ struct rt_m *rt_enter(void)
 
 	if (unlikely(!m))
 		return NULL;
+	rt_point();
 	store_rlx(&m->slot->state, RT_M_RUNTIME);
 	barrier();
+	rt_point();
 	if (unlikely(load_rlx(&m->p->slot.word) != m->pword))
 		return rt_enter_slow(m);
 	return m;

@@ -145,7 +145,9 @@ static bool look_again(struct rt_m *m, bool was_spinning)
 	struct rt_sched *s = m->s;
 	struct rt_p *p;
 
+	rt_point();
 	smp_mb(); /* pairs with rt_wake_others() */
+	rt_point();
 	/* If this M may not spin while others do, they are the ones to look:
 	 * else it would come back for each `next` that is another P's own. */
 	if (!(rt_any_work(s) && (was_spinning || !load_rlx(&s->nr_spinning))) &&

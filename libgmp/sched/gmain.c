@@ -177,6 +177,7 @@ static __always_inline_ bool g_next_life(struct rt_m *m, struct rt_g *g)
 			return true;
 		}
 	}
+	rt_check_leave(g);
 	g_put(p, g);
 	if (w && !rt_work_is_spawn(w) && !(rt_work_to_g(w)->flags & RT_G_BOUND))
 		n = rt_work_to_g(w);
@@ -193,6 +194,7 @@ __noinline void rt_g_root(void)
 	struct rt_g *g = m->curg;
 
 	rt_san_arrive(&g->san);
+	rt_check_arrive(g);
 	do {
 		*m->errno_p = 0;
 		rt_leave(m);

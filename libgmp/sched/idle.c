@@ -40,6 +40,7 @@
 
 #include "base/bug.h"
 #include "base/clock.h"
+#include "base/point.h"
 #include "base/sys.h"
 #include "sched/sched.h"
 
@@ -74,6 +75,7 @@ struct rt_p *rt_p_idle_get_locked(struct rt_sched *s)
 
 void rt_p_idle_put_locked(struct rt_sched *s, struct rt_p *p)
 {
+	rt_point();
 	p->idle_next = s->idle_ps;
 	s->idle_ps = p;
 	store_seq(&s->nr_idle_ps, s->nr_idle_ps + 1);
@@ -83,6 +85,7 @@ void rt_p_acquire(struct rt_m *m, struct rt_p *p)
 {
 	uint64_t old = load_rlx(&p->slot.word);
 
+	rt_point();
 	m->pword = rt_pword(rt_pword_epoch(old) + 1, m->id, RT_P_RUNNING);
 	m->p = p;
 	store_rlx(&p->m, m);
@@ -126,6 +129,7 @@ void rt_m_notice_locked(struct rt_m *m)
 
 void rt_m_wake(struct rt_m *m)
 {
+	rt_point();
 	rt_futex_wake(&m->park, 1);
 }
 
@@ -263,7 +267,9 @@ void rt_keeper_check(struct rt_sched *s, int64_t when)
 	struct rt_m *m = NULL;
 	int64_t until;
 
+	rt_point();
 	smp_mb(); /* the heap's next_ns before, what follows after */
+	rt_point();
 	until = load_rlx(&s->keeper_until_ns);
 	if (!load_rlx(&s->nr_idle_ps) || until == RT_FOREVER || when >= until)
 		return;

@@ -9,10 +9,10 @@
 
 /* How m was found. */
 enum rt_looked {
-	RT_LOOK_NOT,     /* not at all: no registers */
-	RT_LOOK_RUNS,    /* its thread stands still until rt_look_away() */
-	RT_LOOK_SLEEPS,  /* in a system call */
-	RT_LOOK_HELD,    /* preempted, waits for a P */
+	RT_LOOK_NOT,    /* not at all: no registers */
+	RT_LOOK_RUNS,   /* its thread stands still until rt_look_away() */
+	RT_LOOK_SLEEPS, /* in a system call */
+	RT_LOOK_HELD,   /* preempted, waits for a P */
 };
 
 /*

@@ -159,6 +159,7 @@ static void stand_still_sig(struct rt_m *m)
 			return; /* sysmon is about to take it: it would not now */
 		else
 			p = NULL; /* lost before */
+		rt_point();
 		bind(m, g);
 		push_held_sig(m, p);
 	}
@@ -368,6 +369,7 @@ static void take(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t wo
 
 	if (!cas_acqrel(&p->slot.word, word, blocked)) /* (f) in kport.h */
 		return;
+	rt_point();
 	rt_membarrier(); /* pairs with the store-load in rt_enter() */
 	if (load_acq(&m->slot->state) != RT_M_USER) {
 		cas_acqrel(&p->slot.word, blocked, word);
@@ -383,6 +385,7 @@ static void take(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t wo
 	s->nr_handoffs++;
 	m->lost = true;
 	rt_unlock(s);
+	rt_point();
 	store_rlx(&p->m, NULL);
 	rt_p_handoff(s, p);
 }

@@ -152,7 +152,8 @@ struct rt_m {
 	bool on_held;        /* is on sched.held */
 	bool lost;           /* sched.lock: its P was taken, it does not know */
 	struct rt_p *held_p; /* what it gave up, to sysmon; NULL: had lost it */
-	struct rt_m *held_next;	uint32_t nr_loans;          /* sched.lock */
+	struct rt_m *held_next;
+	uint32_t nr_loans;          /* sched.lock */
 	uint32_t look;              /* look.c; futex */
 	struct rt_unwind_regs regs; /* what the last SIGURG interrupted */
 
@@ -185,8 +186,8 @@ struct rt_sched {
 	/* Sysmon. */
 	uint32_t sysmon_asleep __cacheline;
 	uint32_t sysmon_gone;
-	uint32_t started;  /* futex: sysmon waits for it */
-	struct rt_m *held; /* Ms that have just given their P up */
+	uint32_t started;                          /* futex: sysmon waits for it */
+	struct rt_m *held;                         /* Ms that have just given their P up */
 	int64_t start_ns, trace_ms, trace_next_ns; /* schedtrace.c; 0: off */
 	bool trace_detail;
 

@@ -19,6 +19,7 @@
 #ifndef RT_SCHED_SWITCH_H
 #define RT_SCHED_SWITCH_H
 
+#include "sched/check.h"
 #include "sched/enter.h"
 
 /* ---- wake-ups ----------------------------------------------------- */
@@ -31,7 +32,9 @@ static __always_inline_ void rt_wake_others(struct rt_sched *s)
 {
 	if (load_rlx(&s->maxprocs) == 1)
 		return;
+	rt_point();
 	smp_mb(); /* pairs with the one in look_again() */
+	rt_point();
 	if (unlikely(load_acq(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning)))
 		rt_wake(s);
 }
@@ -69,6 +72,8 @@ static __always_inline_ void rt_put_next(struct rt_p *p, rt_work w)
 {
 	rt_work old = rt_runq_set_next(&p->rq, w);
 
+	rt_check_holds(p);
+	rt_point();
 	if (likely(!old)) {
 		rt_wake_for_next(p);
 		return;
@@ -100,6 +105,7 @@ static __always_inline_ rt_work rt_pick(struct rt_p *p)
 	rt_work w;
 	uint32_t left = p->countdown - 1;
 
+	rt_check_holds(p);
 	store_rlx(&p->countdown, left);
 	if (unlikely(left == 0 || load_rlx(&p->attention)))
 		return 0;
@@ -146,12 +152,15 @@ static __always_inline_ struct rt_m *rt_switch(struct rt_m *m, struct rt_g *g, s
 
 	if (unlikely(m->has_eh))
 		rt_eh_take(m->eh, &eh);
+	rt_check_leave(g);
+	rt_point();
 	store_rlx(&m->curg, n);
 	rt_san_leave(&g->san, n ? &n->san : &m->san, 0);
 	rt_ctx_switch(&g->ctx, n ? &n->ctx : &m->g0, word, val);
 	/* First of all: a dump that copied this stack must see that it moves. */
 	store_rlx(&g->nr_parks, g->nr_parks + 1);
 	rt_san_arrive(&g->san);
+	rt_check_arrive(g);
 	m = rt_m_self();
 	*m->errno_p = err;
 	if (unlikely(m->has_eh))

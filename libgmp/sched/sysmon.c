@@ -75,6 +75,7 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now)
 	count_inc(&s->nr_lost);
 	s->nr_handoffs++;
 	rt_unlock(s);
+	rt_point();
 	store_rlx(&p->m, NULL);
 	if (since)
 		count_add(&p->n.idle_with_work_ns, (uint64_t)(rt_now_ns() - since));

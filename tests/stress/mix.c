@@ -5,6 +5,7 @@
  * balance of what was sent, posted and started
  */
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "lib/stress.h"
 
@@ -62,13 +63,25 @@ static void one_select(uint64_t *rand)
 		G_EQ(-ETIMEDOUT, k);
 }
 
+static void compute(int64_t ns)
+{
+	int64_t until = g_now() + ns;
+	char *p = NULL;
+
+	do {
+		free(p);
+		p = malloc(1000);
+	} while (g_now() < until);
+	free(p);
+}
+
 static void one_deed(uint64_t *rand)
 {
 	gmprt_chan *any = c[g_below(rand, CHANS)];
 	struct gmprt_task t;
 	long v = 1, flag = 0;
 
-	switch (g_below(rand, 12)) {
+	switch (g_below(rand, 14)) {
 	case 0:
 		if (gmprt_chan_send_dl(any, &v, g_now() + g_below(rand, 50000)) == 0)
 			g_inc(&sent);
@@ -120,6 +133,12 @@ static void one_deed(uint64_t *rand)
 		gmprt_lock_os_thread();
 		gmprt_yield();
 		gmprt_unlock_os_thread();
+		break;
+	case 12: /* loses its P to those that wait */
+		compute(g_below(rand, 100) ? 0 : g_below(rand, 25 * G_MS));
+		break;
+	case 13: /* the same, asleep, and nobody was told */
+		g_nap(g_below(rand, 100) ? 0 : g_below(rand, 25 * G_MS));
 		break;
 	}
 }
