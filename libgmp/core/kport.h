@@ -75,6 +75,12 @@ static inline enum rt_pstate rt_pword_state(uint64_t w)
 	return (enum rt_pstate)(w & 0xff);
 }
 
+/* The same with its owner blocked, or marked as such by sysmon. */
+static inline uint64_t rt_pword_blocked(uint64_t w)
+{
+	return (w & ~(uint64_t)0xff) | RT_P_BLOCKED;
+}
+
 /* One a P. */
 struct rt_pslot {
 	uint64_t word;

@@ -35,7 +35,7 @@ void rt_block_enter(void)
 	store_rlx(&p->blocked_ns, rt_runq_len(&p->rq) ? rt_now_ns() : 0);
 	rt_point();
 	/* (a) in kport.h: publishes the queues to who takes the P. */
-	store_rel(&p->slot.word, (m->pword & ~(uint64_t)0xff) | RT_P_BLOCKED);
+	store_rel(&p->slot.word, rt_pword_blocked(m->pword));
 	rt_leave(m);
 }
 
@@ -85,8 +85,8 @@ void rt_block_exit(void)
 	rt_point();
 	g->flags &= (uint8_t)~RT_G_BLOCKING;
 	/* (b) in kport.h */
-	if (likely(cas_acqrel(&p->slot.word, (m->pword & ~(uint64_t)0xff) | RT_P_BLOCKED,
-			      m->pword))) {
+	if (likely(cas_acqrel(&p->slot.word, rt_pword_blocked(m->pword), m->pword)) ||
+	    rt_p_take_back(m)) {
 		if (unlikely(p->blocked_ns))
 			count_add(&p->n.idle_with_work_ns, (uint64_t)(rt_now_ns() - p->blocked_ns));
 		rt_leave(m);

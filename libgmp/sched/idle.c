@@ -96,6 +96,22 @@ void rt_p_acquire(struct rt_m *m, struct rt_p *p)
 		m->pword = 0;
 }
 
+bool rt_p_take_back(struct rt_m *m)
+{
+	uint64_t *word = &m->p->slot.word;
+
+	/* Again: sysmon may mark, and turn back, and mark. */
+	while (!cas_acqrel(word, rt_pword_blocked(m->pword), m->pword)) {
+		uint64_t w = load_acq(word);
+
+		if (w == m->pword)
+			return true;
+		if (w != rt_pword_blocked(m->pword))
+			return false;
+	}
+	return true;
+}
+
 struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to)
 {
 	struct rt_p *p = m->p;

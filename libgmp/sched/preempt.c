@@ -65,19 +65,6 @@ enum {
 
 static struct sigaction before_us; /* SIGURG's handler before the first run */
 
-/* ---- the word ----------------------------------------------------- */
-
-static uint64_t as_blocked(uint64_t pword)
-{
-	return (pword & ~(uint64_t)0xff) | RT_P_BLOCKED;
-}
-
-/* Takes back a P that sysmon marked but did not take. */
-static bool take_back(struct rt_m *m)
-{
-	return cas_acqrel(&m->p->slot.word, as_blocked(m->pword), m->pword);
-}
-
 /* ---- the thread that stands still --------------------------------- */
 
 /*
@@ -155,7 +142,7 @@ static void stand_still_sig(struct rt_m *m)
 		if (cas_acqrel(&p->slot.word, m->pword,
 			       rt_pword(rt_pword_epoch(m->pword) + 1, 0, RT_P_IDLE)))
 			; /* (e) in kport.h */
-		else if (take_back(m))
+		else if (rt_p_take_back(m))
 			return; /* sysmon is about to take it: it would not now */
 		else
 			p = NULL; /* lost before */
@@ -239,7 +226,7 @@ static bool queue_up(struct rt_m *m)
 
 bool rt_preempt_regain(struct rt_m *m)
 {
-	if (m->hold == RT_HOLD_NONE && (take_back(m) || queue_up(m)))
+	if (m->hold == RT_HOLD_NONE && (rt_p_take_back(m) || queue_up(m)))
 		return true;
 	store_seq(&m->hold, RT_HOLD_AT_ENTRY);
 	while (!wait_for_p(m))
@@ -365,7 +352,7 @@ static void ask(struct rt_m *m)
 /* m sleeps in the kernel, in goroutine code; word is its P's. */
 static void take(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t word)
 {
-	uint64_t blocked = as_blocked(word);
+	uint64_t blocked = rt_pword_blocked(word);
 
 	if (!cas_acqrel(&p->slot.word, word, blocked)) /* (f) in kport.h */
 		return;

@@ -232,6 +232,9 @@ void rt_unlock(struct rt_sched *s);
 struct rt_p *rt_p_idle_get_locked(struct rt_sched *s);
 void rt_p_idle_put_locked(struct rt_sched *s, struct rt_p *p);
 void rt_p_acquire(struct rt_m *m, struct rt_p *p);
+/* m's P is marked BLOCKED, by sysmon or by m itself in brackets. True: it is
+ * m's again, or still, as sysmon may have turned its mark back. False: taken. */
+bool rt_p_take_back(struct rt_m *m);
 /* The word of a P that m holds becomes IDLE or DEAD; m holds none then. */
 struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to);
 

@@ -49,6 +49,8 @@ list() {
 	long runq -DOPS=1 each thing in a run queue is taken once, and after its stack was left
 	holds pword - a P has one owner, and none after the run
 	long pword -DM2_DONE=0 a P has one owner, and none after the run
+	holds preempt - a P taken from goroutine code is never lost nor used twice
+	long preempt -DCALLS=3,-DTRIES=3 a P taken from goroutine code is never lost nor used twice
 	holds claim - a select is woken exactly once and its memory left alone
 	long claim -DROUNDS=3 a select is woken exactly once and its memory left alone
 	holds mutex - one holder, no waiter forgotten, no touch after the last user
@@ -70,6 +72,11 @@ list() {
 	fails pword -DNO_MEMBARRIER the membarrier
 	fails pword -DREVOKE_ONCE revoking again what block_enter overwrote
 	fails pword -DSAME_EPOCH another word when sysmon takes a P
+	fails preempt -DNO_MEMBARRIER the membarrier
+	fails preempt -DNO_LOOK sysmon's look at the state
+	fails preempt -DRELEASE_ONCE a second try to release a marked P
+	fails preempt -DNO_TAKE_BACK taking a mark back in the handler
+	fails preempt -DNO_OURS noticing that sysmon took its mark back
 	fails claim -DNO_SETUP the setup state of the claim
 	fails claim -DUNLOCKED_LOOK the lock when a select leaves a queue
 	fails claim -DEARLY_LETGO claiming before the timer is let go
