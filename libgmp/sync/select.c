@@ -244,17 +244,19 @@ static __always_inline_ int select_any(struct gmprt_case *cases, size_t n, int64
 {
 	uint32_t small_order[2 * ON_STACK];
 	struct rt_waiter small_waiters[ON_STACK];
-	struct selection s = { .cases = cases, .n = (uint32_t)n };
+	struct selection s = {
+		.cases = cases,
+		.n = (uint32_t)n,
+		.waiters = small_waiters,
+		.try_order = small_order,
+	};
 	void *heap = NULL;
 	uint64_t own;
 	int r;
 
 	if (unlikely(n > CASES_MAX))
 		return -EINVAL;
-	if (likely(n <= ON_STACK)) {
-		s.waiters = small_waiters;
-		s.try_order = small_order;
-	} else {
+	if (unlikely(n > ON_STACK)) {
 		heap = rt_zalloc(n * (sizeof(struct rt_waiter) + 2 * sizeof(uint32_t)));
 		if (!heap)
 			return -ENOMEM;
