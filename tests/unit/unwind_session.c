@@ -202,6 +202,7 @@ static void __attribute__((constructor)) deleted_program(void)
 	fiber_run(&f);
 	r = fiber_regs(&f);
 	unwind(u, &r);
+	rt_unwind_close(u);
 	if (write(STDOUT_FILENO, out, out_len) < 0)
 		_exit(1);
 	_exit(0);
