@@ -78,8 +78,7 @@ void sum_init(void)
 		die("libcrypto has no SHA256");
 	if (!getrlimit(RLIMIT_NOFILE, &lim) && lim.rlim_cur < 1 << 20) {
 		n = ((long)lim.rlim_cur - nr_open_fds() - SPARE_FDS) / SLOT_FDS;
-		n = n < 1 ? 1 : n > MAX_SLOTS ? MAX_SLOTS
-					      : n;
+		n = n < 1 ? 1 : n > MAX_SLOTS ? MAX_SLOTS : n;
 	}
 	slots = (gmprt_sem)GMPRT_SEM_INIT(n);
 }

@@ -86,8 +86,7 @@ static void __printf(2, 3) putf(struct dump *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	put(d, line, n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n
-							  : sizeof(line) - 1);
+	put(d, line, n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
 /* ---- goroutines --------------------------------------------------- */

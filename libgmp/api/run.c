@@ -85,7 +85,8 @@ static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 	int procs, class, r = options_read(opt, &o);
 
 	if (r == 0)
-		r = o.upcall ? check_backend(o.upcall, "options.upcall") : check_backend(getenv("GMPRT_UPCALL"), "GMPRT_UPCALL");
+		r = o.upcall ? check_backend(o.upcall, "options.upcall") :
+			       check_backend(getenv("GMPRT_UPCALL"), "GMPRT_UPCALL");
 	if (r)
 		return r;
 	procs = o.maxprocs ? o.maxprocs : default_procs();

@@ -69,9 +69,9 @@ int rt_futex_wait(uint32_t *word, uint32_t value, int64_t deadline_ns)
 	}
 	/* WAIT_BITSET takes an absolute time; plain WAIT a relative one. */
 	r = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, tsp, NULL,
-		    FUTEX_BITSET_MATCH_ANY)
-		    ? -errno
-		    : 0;
+		    FUTEX_BITSET_MATCH_ANY) ?
+		    -errno :
+		    0;
 	errno = saved;
 	return r;
 }

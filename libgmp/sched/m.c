@@ -79,7 +79,8 @@ static void run_g(struct rt_m *m, struct rt_g *g)
 /* One thing off the queues, until its successors come back to g0. */
 static void run_work(struct rt_m *m, rt_work w)
 {
-	struct rt_g *g = rt_work_is_spawn(w) ? rt_g_begin(m->p, rt_work_to_spawn(w)) : rt_work_to_g(w);
+	struct rt_g *g = rt_work_is_spawn(w) ? rt_g_begin(m->p, rt_work_to_spawn(w)) :
+					       rt_work_to_g(w);
 
 	if (!g) {
 		starve(m->s, w);

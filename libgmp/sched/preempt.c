@@ -288,9 +288,10 @@ static void lend(struct rt_sched *s)
 	struct rt_m *m, *to = NULL;
 
 	rt_lock(s);
-	cds_list_for_each_entry(m, &s->all_ms, all) if (load_acq(&m->hold) == RT_HOLD_WAITS && !load_rlx(&m->next_p) &&
-							!load_rlx(&m->park) && (!to || m->nr_loans < to->nr_loans))
-		to = m;
+	cds_list_for_each_entry(m, &s->all_ms, all)
+		if (load_acq(&m->hold) == RT_HOLD_WAITS && !load_rlx(&m->next_p) &&
+		    !load_rlx(&m->park) && (!to || m->nr_loans < to->nr_loans))
+			to = m;
 	if (to) {
 		to->nr_loans++;
 		rt_m_notice_locked(to);
@@ -329,8 +330,7 @@ void rt_preempt_release_all(struct rt_sched *s)
 
 	smp_mb(); /* stopping, then hold; pairs with bind() and wait_for_p() */
 	rt_lock(s);
-	cds_list_for_each_entry(m, &s->all_ms, all)
-	{
+	cds_list_for_each_entry(m, &s->all_ms, all) {
 		uint32_t hold = load_acq(&m->hold);
 
 		if (hold == RT_HOLD_WAITS || hold == RT_HOLD_AT_ENTRY) {
@@ -435,8 +435,7 @@ void rt_preempt_watch_lost(struct rt_sched *s)
 	if (!load_rlx(&s->nr_lost) && !load_rlx(&s->nr_loans))
 		return;
 	rt_lock(s);
-	cds_list_for_each_entry(m, &s->all_ms, all)
-	{
+	cds_list_for_each_entry(m, &s->all_ms, all) {
 		if (!m->lost && load_acq(&m->hold) != RT_HOLD_LOAN)
 			continue;
 		/* next_p: it was given a P, which nobody else watches now. */

@@ -173,8 +173,7 @@ static void wake_parked(struct rt_sched *s)
 
 	rt_lock(s);
 	rt_idle_ms_clear_locked(s); /* they will be gone soon */
-	cds_list_for_each_entry(m, &s->all_ms, all)
-	{
+	cds_list_for_each_entry(m, &s->all_ms, all) {
 		if (load_rlx(&m->curg) == NULL) {
 			store_rel(&m->exits, true);
 			rt_m_notice_locked(m);

@@ -146,7 +146,8 @@ static __no_tsan __noinline void put_g(struct rt_g *g, void *walk)
 	struct g_walk *w = walk;
 	struct rt_m *m = m_of(w->s, g), *locked = ((volatile struct rt_g *)g)->lock_m;
 	uint8_t flags = ((volatile struct rt_g *)g)->flags, reason = load_rlx(&g->reason);
-	int status = m ? (flags & RT_G_BLOCKING ? G_SYSCALL : G_RUNNING) : (reason ? G_WAITING : G_RUNNABLE);
+	int status = m ? (flags & RT_G_BLOCKING ? G_SYSCALL : G_RUNNING) :
+			 (reason ? G_WAITING : G_RUNNABLE);
 
 	if (flags & RT_G_HELD)
 		status = G_RUNNABLE;

@@ -38,7 +38,8 @@ static bool alone(struct rt_p *p)
 
 static struct rt_g *begin(struct rt_m *m, rt_work w)
 {
-	struct rt_g *n = rt_work_is_spawn(w) ? rt_g_begin(m->p, rt_work_to_spawn(w)) : rt_work_to_g(w);
+	struct rt_g *n = rt_work_is_spawn(w) ? rt_g_begin(m->p, rt_work_to_spawn(w)) :
+					       rt_work_to_g(w);
 
 	return n && !(n->flags & RT_G_BOUND) ? n : NULL;
 }

@@ -260,8 +260,7 @@ static __noinline int op_slow(gmprt_chan *c, void *elem, bool send, int64_t dead
 	default:
 		if (deadline == RT_CHAN_TRY)
 			return -EAGAIN;
-		return !m ? -EPERM : r ? r
-				       : -ETIMEDOUT;
+		return !m ? -EPERM : r ? r : -ETIMEDOUT;
 	}
 }
 

@@ -130,7 +130,9 @@ static int try_locked(struct selection *s, struct rt_g **peer)
 {
 	for (uint32_t i = 0; i < s->nr; i++) {
 		struct gmprt_case *k = &s->cases[s->try_order[i]];
-		enum rt_chan_did did = k->op == GMPRT_SEND ? rt_chan_send_locked(k->chan, k->elem, peer) : rt_chan_recv_locked(k->chan, k->elem, peer);
+		enum rt_chan_did did = k->op == GMPRT_SEND ?
+					       rt_chan_send_locked(k->chan, k->elem, peer) :
+					       rt_chan_recv_locked(k->chan, k->elem, peer);
 
 		if (did == RT_CHAN_BLOCKS)
 			continue;
