@@ -238,7 +238,7 @@ END
 exceptions() {
 	# shellcheck disable=SC2046
 	$CXX -std=c++11 -O2 -o "$work/throw" "$work/throw.cc" $(pc --cflags --libs)
-	run_shared env GMPRT_MAXPROCS=$1 "$work/throw"
+	run_shared env GMPRT_MAXPROCS="$1" "$work/throw"
 	# shellcheck disable=SC2046
 	$CXX -std=c++11 -O2 -o "$work/throw" "$work/throw.cc" \
 		$(pc --static --cflags --libs | sed 's/-lgmprt/-l:libgmprt.a/')
