@@ -152,6 +152,7 @@ endef
 all: lib examples $(if $(wildcard $(HARNESS)),tests)
 lib: $(SO) $(O)/libgmprt.so $(A)
 examples: $(EXAMPLES)
+	@:
 	$(foreach e,$(EXAMPLES_LEFT_OUT),@echo "gmprt: examples/$(e) is left out: pkg-config finds no $(NEEDS_$(e)) (make deps)"$(newline))
 tests: $(UNIT) $(API)
 stress-tests: $(STRESS)
@@ -401,9 +402,10 @@ uninstall:
 deps:
 	@tools/build/deps test
 
-# Only what a build of ours wrote is removed, whatever O= says.
+# Only what a build of ours wrote is removed, whatever O= says. One that found no
+# compiler has left an empty folder.
 clean:
-	$(Q)[ ! -e '$(O)' ] || [ -e '$(O)/flags' ] || [ -e '$(O)/log' ] || \
+	$(Q)[ ! -e '$(O)' ] || [ -e '$(O)/flags' ] || [ -e '$(O)/log' ] || rmdir '$(O)' 2>/dev/null || \
 		{ echo "gmprt: '$(O)' was not made by this Makefile: not removed" >&2; exit 1; }
 	$(Q)rm -rf '$(O)'
 

@@ -93,6 +93,7 @@ no_compiler() {
 	! make CC=no-such-cc O="$work/none" lib >"$work/said" 2>&1 || return 1
 	cat "$work/said"
 	grep -q "no compiler 'no-such-cc'" "$work/said"
+	make O="$work/none" clean
 }
 
 compile_error_fails() {
@@ -120,5 +121,5 @@ t "a compile error fails make" compile_error_fails
 t "make -j8 builds the same" in_parallel
 t "make clean removes what make made, twice in a row too" clean_own
 t "make clean spares a folder that make did not make" clean_spares_others
-t "a missing compiler gets one line that says what to do" no_compiler
+t "a missing compiler gets one line that says what to do, and make clean works" no_compiler
 finish
