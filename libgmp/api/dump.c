@@ -194,6 +194,13 @@ static bool look_away(void *arg)
 	return rt_look_away(l->m, l->how, &l->regs);
 }
 
+static const char *doing(const struct seen *k, enum rt_looked how)
+{
+	if (k->flags & RT_G_BLOCKING)
+		return "blocking call";
+	return how == RT_LOOK_SLEEPS ? "system call" : "running";
+}
+
 /* k's goroutine is m's. */
 static void put_running(struct dump *d, const struct seen *k, struct rt_m *m)
 {
@@ -207,10 +214,7 @@ static void put_running(struct dump *d, const struct seen *k, struct rt_m *m)
 	if (l.how == RT_LOOK_HELD)
 		snprintf(state, sizeof(state), "runnable, preempted");
 	else
-		snprintf(state, sizeof(state), "%s on M%u",
-			 k->flags & RT_G_BLOCKING ? "blocking call" : l.how == RT_LOOK_SLEEPS ? "system call"
-											      : "running",
-			 m->id);
+		snprintf(state, sizeof(state), "%s on M%u", doing(k, l.how), m->id);
 	put_head(d, k->id, k->name, state, 0);
 	if (l.how != RT_LOOK_NOT)
 		frames = rt_unwind_stack(d->unwind, &l.regs, look_away, &l, &sink);

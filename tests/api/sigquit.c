@@ -5,6 +5,7 @@
  * a live program disturbs none of these; a program's own handler is left alone
  */
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
