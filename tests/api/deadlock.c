@@ -282,6 +282,37 @@ P_TEST(no_alarm_while_a_locked_goroutine_works)
 	expect_none(main_locked);
 }
 
+static gmprt_sem asked, answered;
+
+static void answers_bound(void *unused)
+{
+	(void)unused;
+	gmprt_lock_os_thread();
+	for (;;) {
+		G_OK(gmprt_sem_wait(&asked));
+		gmprt_sem_post(&answered);
+	}
+}
+
+/* The P that carries the answer may be one that is just taken away. */
+static void while_Ps_are_taken_away(void)
+{
+	g_go(answers_bound, NULL);
+	for (int i = 0; i < G_LOOPS(5000); i++) {
+		gmprt_maxprocs(g_procs);
+		gmprt_sem_post(&asked);
+		for (volatile int k = 0; k < i * 7 % 20000; k++)
+			;
+		gmprt_maxprocs(1);
+		G_OK(gmprt_sem_wait(&answered));
+	}
+}
+
+P_TEST(no_alarm_while_Ps_are_taken_away)
+{
+	expect_none(while_Ps_are_taken_away);
+}
+
 P_TEST(no_alarm_while_an_ordinary_thread_lives_that_will_post)
 {
 	expect_none(while_a_thread_will_post);
