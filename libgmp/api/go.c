@@ -185,7 +185,8 @@ GMPRT_API void gmprt_lock_os_thread(void)
 
 	if (!m)
 		rt_misuse("gmprt_lock_os_thread: this is no goroutine");
-	rt_g_lock_m(m);
+	if (!rt_g_lock_m(m))
+		rt_misuse("gmprt_lock_os_thread: nested more than 65,535 deep");
 	rt_leave(m);
 }
 

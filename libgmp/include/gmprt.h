@@ -211,7 +211,7 @@ GMPRT_API long gmprt_num_goroutine(void);
  * other goroutine runs on this OS thread meanwhile, and this one on no other.
  * For libraries that keep state in thread-local variables. A goroutine that
  * ends locked takes its OS thread with it. Goroutines only, else it aborts;
- * an unlock too many aborts.
+ * an unlock too many aborts, as does a 65,536th lock.
  */
 GMPRT_API void gmprt_lock_os_thread(void);
 GMPRT_API void gmprt_unlock_os_thread(void);

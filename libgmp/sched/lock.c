@@ -10,15 +10,18 @@
 #include "base/bug.h"
 #include "sched/switch.h"
 
-void rt_g_lock_m(struct rt_m *m)
+bool rt_g_lock_m(struct rt_m *m)
 {
 	struct rt_g *g = m->curg;
 
+	if (g->lock_depth == UINT16_MAX)
+		return false;
 	if (g->lock_depth++ == 0) {
 		g->lock_m = m;
 		m->lock_g = g;
 		g->flags |= RT_G_LOCKED;
 	}
+	return true;
 }
 
 bool rt_g_unlock_m(struct rt_m *m)

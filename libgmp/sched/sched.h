@@ -305,7 +305,8 @@ static inline uint64_t rt_g_new_id(struct rt_p *p)
 
 /* ---- lock.c ------------------------------------------------------- */
 
-void rt_g_lock_m(struct rt_m *m);
+/* False: nested too deep; not locked. */
+bool rt_g_lock_m(struct rt_m *m);
 bool rt_g_unlock_m(struct rt_m *m);
 /* g is bound to another M: gives it m's P and sleeps. */
 void rt_locked_start_g0(struct rt_m *m, struct rt_g *g);

@@ -59,6 +59,13 @@ static void unlock_thread_too_often(void)
 	gmprt_unlock_os_thread();
 }
 
+/* Go's panic "LockOSThread nesting overflow". */
+static void lock_thread_too_often(void)
+{
+	for (int i = 0; i < 65536; i++)
+		gmprt_lock_os_thread();
+}
+
 static void block_exit_alone(void)
 {
 	gmprt_block_exit();
@@ -75,6 +82,7 @@ P_TEST(misuse_in_a_goroutine_aborts_with_a_report_and_a_dump)
 		{ huge_wg, "gmprt_wg_add" },
 		{ huge_sem, "gmprt_sem_post" },
 		{ unlock_thread_too_often, "gmprt_unlock_os_thread" },
+		{ lock_thread_too_often, "gmprt_lock_os_thread" },
 		{ block_exit_alone, "gmprt_block_exit" },
 	};
 	struct g_end end;
