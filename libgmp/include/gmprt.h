@@ -210,8 +210,10 @@ GMPRT_API long gmprt_num_goroutine(void);
  * Binds this goroutine to its M until as many unlocks have been called: no
  * other goroutine runs on this OS thread meanwhile, and this one on no other.
  * For libraries that keep state in thread-local variables. A goroutine that
- * ends locked takes its OS thread with it. Goroutines only, else it aborts;
- * an unlock too many aborts, as does a 65,536th lock.
+ * ends locked takes its OS thread with it, and no other thread of the run time
+ * is ever cloned from it: what it changed there (affinity, signal mask,
+ * namespaces) nobody inherits. Goroutines only, else it aborts; an unlock too
+ * many aborts, as does a 65,536th lock.
  */
 GMPRT_API void gmprt_lock_os_thread(void);
 GMPRT_API void gmprt_unlock_os_thread(void);

@@ -35,6 +35,14 @@
  * Whoever sets an earlier timer wakes it (rt_keeper_check): again write,
  * barrier, read on both sides, between the timer heap's next_ns and
  * keeper_until_ns.
+ *
+ * A new thread inherits its creator's affinity, scheduling class, signal mask,
+ * name, namespaces. So none is cloned from a thread that a goroutine has
+ * bound, perhaps just to change these, nor from one of the program's own. A P
+ * that is put to work there and finds no parked M waits in `need_m` for
+ * sysmon, a child of the thread that called gmprt_run(), to make its M. (Go
+ * keeps a template thread for that. Rejected: sysmon makes all Ms, which costs
+ * a start a hop that it seldom needs.)
  */
 #include <errno.h>
 
@@ -42,6 +50,7 @@
 #include "base/clock.h"
 #include "base/point.h"
 #include "base/sys.h"
+#include "core/tls.h"
 #include "sched/sched.h"
 
 void rt_lock(struct rt_sched *s)
@@ -305,23 +314,39 @@ void rt_keeper_check(struct rt_sched *s, int64_t when)
 
 /* ---- putting a P to work ------------------------------------------ */
 
-void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
+/* May a thread be cloned from the calling one? An M that `exits` has been bound
+ * to the end. */
+static bool may_clone(struct rt_sched *s)
 {
-	struct rt_m *m;
+	const struct rt_m *m = rt_m_self();
 
-	rt_lock(s);
-	m = idle_ms_get_locked(s);
-	s->nr_wakeups++;
+	if (m)
+		return !m->lock_g && !load_rlx(&m->exits);
+	return pthread_equal(pthread_self(), load_rlx(&s->sysmon_self));
+}
+
+/* p to a parked M, which the caller wakes; NULL: there is none. */
+static struct rt_m *to_parked_m_locked(struct rt_sched *s, struct rt_p *p, bool spinning)
+{
+	struct rt_m *m = idle_ms_get_locked(s);
+
 	if (m) {
 		store_rlx(&m->next_p, p);
 		m->spinning = spinning;
 		rt_m_notice_locked(m);
 	}
-	rt_unlock(s);
-	if (m) {
-		rt_m_wake(m);
-		return;
-	}
+	return m;
+}
+
+static void leave_to_sysmon_locked(struct rt_sched *s, struct rt_p *p, bool spinning)
+{
+	p->spins = spinning;
+	p->idle_next = s->need_m;
+	store_rlx(&s->need_m, p);
+}
+
+static void to_new_m(struct rt_sched *s, struct rt_p *p, bool spinning)
+{
 	if (rt_m_new(s, p, spinning) == 0) {
 		store_rlx(&s->no_thread, false);
 		return;
@@ -334,6 +359,51 @@ void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
 	rt_lock(s);
 	rt_p_idle_put_locked(s, p);
 	rt_unlock(s);
+}
+
+void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
+{
+	bool clone = may_clone(s);
+	struct rt_m *m;
+
+	rt_lock(s);
+	s->nr_wakeups++;
+	m = to_parked_m_locked(s, p, spinning);
+	if (!m && !clone)
+		leave_to_sysmon_locked(s, p, spinning);
+	rt_unlock(s);
+	if (m)
+		rt_m_wake(m);
+	else if (clone)
+		to_new_m(s, p, spinning);
+	else
+		rt_sysmon_wake();
+}
+
+/* False: nothing was left to sysmon. */
+static bool make_one(struct rt_sched *s)
+{
+	struct rt_m *m = NULL;
+	struct rt_p *p;
+
+	rt_lock(s);
+	p = s->need_m;
+	if (p) {
+		store_rlx(&s->need_m, p->idle_next);
+		m = to_parked_m_locked(s, p, p->spins);
+	}
+	rt_unlock(s);
+	if (m)
+		rt_m_wake(m);
+	else if (p)
+		to_new_m(s, p, p->spins);
+	return p != NULL;
+}
+
+void rt_ms_make(struct rt_sched *s)
+{
+	while (load_rlx(&s->need_m) && make_one(s))
+		;
 }
 
 __cold void rt_wake(struct rt_sched *s)

@@ -95,7 +95,8 @@ struct rt_p {
 	struct rt_timers timers __cacheline;
 
 	int64_t blocked_ns;     /* since when it is BLOCKED with work; else 0 */
-	struct rt_p *idle_next; /* sched.lock */
+	struct rt_p *idle_next; /* sched.lock: in idle_ps or need_m */
+	bool spins;             /* sched.lock: its M is to begin as a spinner */
 	bool retired;           /* sched.lock: given up as DEAD */
 
 	/* Sysmon's notes of what it saw last. */
@@ -186,6 +187,7 @@ struct rt_sched {
 	/* Sysmon. */
 	uint32_t sysmon_asleep __cacheline;
 	uint32_t sysmon_gone;
+	pthread_t sysmon_self;
 	uint32_t started;                          /* futex: sysmon waits for it */
 	struct rt_m *held;                         /* Ms that have just given their P up */
 	int64_t start_ns, trace_ms, trace_next_ns; /* schedtrace.c; 0: off */
@@ -201,6 +203,7 @@ struct rt_sched {
 	uint32_t grq_len;           /* = grq.n; read without the lock */
 	struct rt_worklist starved; /* spawns that found no stack */
 	struct rt_p *idle_ps;       /* LIFO */
+	struct rt_p *need_m;        /* wait for sysmon to make them an M */
 	struct rt_m *idle_ms;       /* LIFO */
 	struct rt_m *keeper;        /* the idle M that sleeps until the next timer */
 	uint32_t nr_idle_ms;
@@ -242,6 +245,8 @@ struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to);
 void rt_wake(struct rt_sched *s);
 /* Runs p on a parked or new M. p is held by nobody. */
 void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning);
+/* Sysmon: makes the Ms that were not to be cloned from who needed them. */
+void rt_ms_make(struct rt_sched *s);
 /* p's M has gone away: p to an M if it has work, else idle. */
 void rt_p_handoff(struct rt_sched *s, struct rt_p *p);
 /* Sleeps until the M is given a P (true) or told to end (false). */

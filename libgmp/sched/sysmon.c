@@ -12,7 +12,8 @@
  * while others queue; wakes a P for a `next` that its own P did not run
  * (switch.h); sees to timers that are due on busy Ps; brings spawns that found
  * no stack back; keeps the coarse clock; gives idle stacks' memory back; finds
- * the deadlock that a departing thread of the program's own has left behind.
+ * the deadlock that a departing thread of the program's own has left behind;
+ * makes the Ms that must not be clones of the thread that needs them (idle.c).
  *
  * It reads Ps without a lock: everything it reads is one word, and what it
  * decides is decided again by a compare-and-swap or under the lock.
@@ -155,7 +156,7 @@ static void trim_idle_locked(struct rt_sched *s)
 static bool all_idle(struct rt_sched *s)
 {
 	return load_rlx(&s->nr_idle_ps) >= load_rlx(&s->maxprocs) && !rt_any_work(s) &&
-	       !load_rlx(&s->starved.head) && !load_rlx(&s->held);
+	       !load_rlx(&s->starved.head) && !load_rlx(&s->held) && !load_rlx(&s->need_m);
 }
 
 /*
@@ -253,6 +254,7 @@ void *rt_sysmon(void *sched)
 	int64_t pause_us = PAUSE_MIN_US, scavenge_ns = rt_now_ns(), lost_ns = 0;
 	int in_vain = 0;
 
+	store_rlx(&s->sysmon_self, pthread_self());
 	while (!load_acq(&s->started))
 		rt_futex_wait(&s->started, 0, RT_FOREVER);
 	while (!load_acq(&s->stopping)) {
@@ -263,6 +265,7 @@ void *rt_sysmon(void *sched)
 		store_rlx(&s->coarse_ns, now);
 		if (unlikely(load_rlx(&hook_wanted)) && xchg_seq(&hook_wanted, false))
 			rt_sysmon_hook();
+		rt_ms_make(s);
 		if (unlikely(s->trace_ms))
 			rt_schedtrace(s, now);
 		if (all_idle(s)) {
