@@ -405,14 +405,15 @@ static void press(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t w
 
 bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now)
 {
-	uint64_t word = load_acq(&p->slot.word);
+	uint64_t word = load_acq(&p->slot.word), holder = word & ~(uint64_t)0xff;
 	uint64_t picks = load_rlx(&p->rounds) * RT_FAIR_TICK - load_rlx(&p->countdown);
+	enum rt_pstate state = rt_pword_state(word);
 	struct rt_m *m;
 
-	if (rt_pword_state(word) != RT_P_RUNNING)
+	if (state != RT_P_RUNNING && state != RT_P_BLOCKED)
 		return false;
-	if (p->mon.run_word != word || p->mon.run_picks != picks) {
-		p->mon.run_word = word;
+	if (p->mon.run_word != holder || p->mon.run_picks != picks) {
+		p->mon.run_word = holder;
 		p->mon.run_picks = picks;
 		p->mon.run_ns = now;
 		p->mon.stuck_ns = 0;
@@ -420,6 +421,8 @@ bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now)
 	}
 	if (now - p->mon.run_ns < SLICE_MS * RT_NS_PER_MS || !someone_waits(s, p, now))
 		return false;
+	if (state == RT_P_BLOCKED)
+		return true; /* it need not be asked */
 	rt_rcu_read_lock();
 	m = load_acq(&p->m);
 	if (m && rt_pword_owner(word) == m->id)

@@ -10,7 +10,8 @@
 /* Once a process: the handler of SIGURG. */
 void rt_preempt_install(void);
 
-/* sysmon's part. Looks at a P that is held; true: look again soon. */
+/* sysmon's part. Looks at a P that is held. True: the goroutine that runs, or is
+ * in brackets, there has had its slice and another waits: look again soon. */
 bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now_ns);
 /* Queues the goroutines of Ms that wait in the handler. True: there were any. */
 bool rt_preempt_take_held(struct rt_sched *s);

@@ -46,8 +46,10 @@ static bool hook_wanted;
 
 /* ---- one P -------------------------------------------------------- */
 
-/* True: it was blocked for more than one look and has been taken. */
-static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now)
+/* True: it was blocked for more than one look and has been taken. Its slice is
+ * `over`: one look is enough, for a goroutine that blocks for some us again and
+ * again is found in another block each time. */
+static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now, bool over)
 {
 	uint64_t word = load_acq(&p->slot.word), blocks = load_rlx(&p->n.blocks);
 	int64_t since;
@@ -57,7 +59,8 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now)
 	if (p->mon.blocks != blocks) {
 		p->mon.blocks = blocks;
 		p->mon.blocked_ns = now;
-		return false;
+		if (!over)
+			return false;
 	}
 	/* Nothing to run on it, and others are free for what may come. */
 	if (!rt_runq_len(&p->rq) && !rt_forkq_len(&p->fq) && !load_rlx(&s->grq_len) &&
@@ -218,14 +221,15 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 	*closely = false;
 	for (uint32_t i = 0; i < n; i++) {
 		struct rt_p *p = &s->ps[i];
+		bool over = rt_preempt_watch(s, p, now);
 
-		busy |= retake(s, p, now);
+		*closely |= over;
+		busy |= retake(s, p, now, over);
 		watch_timers(s, p, now); /* an idle P's too: its keeper may be busy */
 		if (rt_pword_state(load_rlx(&p->slot.word)) != RT_P_RUNNING)
 			continue;
 		p->mon.trimmed = false;
 		watch_slice(p, now);
-		*closely |= rt_preempt_watch(s, p, now);
 		*closely |= watch_next(s, p);
 	}
 	feed_starved(s);
