@@ -87,8 +87,8 @@ G_TEST(those_that_compute_share_the_time)
 
 G_TEST(a_run_ends_while_goroutines_compute)
 {
-	gmprt_wg_add(&wg, 3 * g_procs);
-	for (int i = 0; i < 3 * g_procs; i++)
+	gmprt_wg_add(&wg, g_procs + 2);
+	for (int i = 0; i < g_procs + 2; i++)
 		g_go(computes, NULL);
 	gmprt_sleep(30 * G_MS);
 	/* They have lost their run, some of them their P before. */
