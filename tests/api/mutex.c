@@ -129,8 +129,8 @@ G_TEST(a_waiter_does_not_starve_behind_overtakers)
 	}
 	g_store(&stop, 1);
 	g_until(&done, 3);
-	/* About 1 ms, and what a busy machine adds. */
-	G_LT(worst, 500 * G_MS * G_SLOW);
+	/* About 1 ms; on a busy machine much more, but not for ever. */
+	G_LT(worst, 10 * G_SEC);
 }
 
 /* ---- deadlines against unlocks ---- */
