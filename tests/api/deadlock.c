@@ -13,40 +13,6 @@ static gmprt_mutex mutex;
 static gmprt_sem sem;
 static gmprt_wg wg;
 
-/*
- * The library counts threads to know whether one that is not its own might
- * still wake a goroutine. An emulator's thread in each process hides every
- * deadlock from it.
- */
-static void exits_with_the_number_of_threads(void)
-{
-	FILE *f = fopen("/proc/self/status", "r");
-	char line[128];
-	int n = 0;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Threads: %d", &n) == 1)
-			break;
-	_exit(n);
-}
-
-static bool has_foreign_thread(void)
-{
-	struct g_end end;
-
-#if defined(__SANITIZE_THREAD__)
-	return false; /* TSan's own is known to the library */
-#endif
-	g_child(&end, exits_with_the_number_of_threads);
-	return end.exit > 1;
-}
-
-#define SKIP_EMULATED                                                                    \
-	do {                                                                             \
-		if (has_foreign_thread())                                                \
-			SKIP(return, "an emulator runs a thread of its own in each process"); \
-	} while (0)
-
 static void expect_deadlock(void (*body)(void), const char *reason)
 {
 	struct g_end end;
@@ -109,7 +75,7 @@ static void stuck_wg(void)
 
 P_TEST(blocked_for_ever_in_any_way_is_reported)
 {
-	SKIP_EMULATED;
+	G_SKIP_IF_DEADLOCKS_HIDE;
 	expect_deadlock(stuck_recv, "chan receive");
 	expect_deadlock(stuck_send, "chan send");
 	expect_deadlock(stuck_nil, "chan receive (nil chan)");
@@ -174,7 +140,7 @@ P_TEST(the_last_goroutine_to_stop_is_noticed)
 {
 	struct g_end end;
 
-	SKIP_EMULATED;
+	G_SKIP_IF_DEADLOCKS_HIDE;
 	expect_deadlock(many_stop, "seventh");
 	expect_deadlock(only_main_left, "chan receive");
 	expect_deadlock(locked_stuck, "chan receive");
