@@ -11,7 +11,8 @@
  * taken off their queues, one lock at a time.
  *
  * Fair: each order of the cases is as likely as any other, so of the ready
- * ones each is the first with equal probability.
+ * ones each is the first with equal probability. The waiters are queued in that
+ * order too: a channel may stand in several cases, and its first waiter wins.
  *
  * Small selects live on the stack, larger ones on the heap; the memory is had
  * before a lock is taken.
@@ -147,7 +148,7 @@ static int try_locked(struct selection *s, struct rt_g **peer)
 static void queue_all(struct selection *s, struct rt_g *g, uint32_t run)
 {
 	for (uint32_t i = 0; i < s->nr; i++) {
-		uint32_t k = s->lock_order[i];
+		uint32_t k = s->try_order[i];
 		struct rt_waiter *w = &s->waiters[i];
 
 		w->g = g;
