@@ -66,6 +66,7 @@ static void parks(void *arg)
 static void quits_busy(void)
 {
 	g_go_named("parks", parks, g_chan(0, 0));
+	g_parked("parks", 1);
 	for (int i = 0; i < g_procs; i++)
 		g_go(computes, NULL);
 	g_until(&running, g_procs);
