@@ -19,6 +19,10 @@ static const char *const names[RT_NR_REASONS] = {
 	[RT_REASON_WG] = "wait group",
 	[RT_REASON_JOIN] = "join",
 	[RT_REASON_SLEEP] = "sleep",
+	[RT_REASON_IO_READ] = "IO wait (read)",
+	[RT_REASON_IO_WRITE] = "IO wait (write)",
+	[RT_REASON_IO_POLL] = "IO wait (poll)",
+	[RT_REASON_IO_CLOSE] = "close of a file in use",
 };
 
 const char *rt_reason_name(enum rt_reason r)
