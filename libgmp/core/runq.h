@@ -81,6 +81,15 @@ static __always_inline_ rt_work rt_runq_get(struct rt_runq *q)
 	}
 }
 
+/* Owner. The n-th entry of the ring, or 0. It may be taken by a thief at any
+ * time; memory of Gs and spawns stays readable all the same. */
+static inline rt_work rt_runq_peek(struct rt_runq *q, uint32_t n)
+{
+	uint32_t h = load_rlx(&q->head);
+
+	return q->tail - h > n ? load_rlx(&q->ring[(h + n) % RT_RUNQ_SIZE]) : 0;
+}
+
 /* Owner. Takes `next`, or 0. */
 static __always_inline_ rt_work rt_runq_get_next(struct rt_runq *q)
 {

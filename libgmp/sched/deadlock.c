@@ -3,9 +3,10 @@
  * deadlock.c - nothing can ever run again
  *
  * True when no P is held or on its way to an M, no work is queued, no timer is
- * armed, no M is on its way back from brackets. Looked at, under the lock, by
- * each M that goes to the idle list, and by sysmon once a second when all is
- * idle: for what ended otherwise (a bound M's sleep, a handed-off P).
+ * armed, nobody waits for a file, no M is on its way back from brackets. Looked
+ * at, under the lock, by each M that goes to the idle list, and by sysmon once a
+ * second when all is idle: for what ended otherwise (a bound M's sleep, a
+ * handed-off P).
  *
  * A thread that is no M may still post a semaphore. Who that thread is can't
  * be known, so any thread of the process beyond ours makes the report wait:
@@ -13,11 +14,13 @@
  */
 #include "base/bug.h"
 #include "base/sys.h"
+#include "sched/poll.h"
 #include "sched/sched.h"
 
 bool rt_deadlocked_locked(struct rt_sched *s)
 {
 	uint32_t nr = 0;
+	uint64_t waiting;
 
 	if (s->stopping || s->nr_idle_ps < s->maxprocs || s->nr_lost || s->grq.n ||
 	    s->starved.head)
@@ -29,9 +32,11 @@ bool rt_deadlocked_locked(struct rt_sched *s)
 			return false;
 		nr += !s->ps[i].retired;
 	}
+	rt_poll_waits(s, &waiting);
 	/* Not maxprocs of them: that may have gone below the number of a P that
 	 * was handed, with a bound goroutine, to an M that is just waking. */
-	return s->nr_idle_ps == nr && !rt_any_work(s) && rt_next_timer(s) == RT_FOREVER;
+	return s->nr_idle_ps == nr && !waiting && !rt_any_work(s) &&
+	       rt_next_timer(s) == RT_FOREVER;
 }
 
 void rt_deadlock_report(struct rt_sched *s)

@@ -3,14 +3,15 @@
  * find.c - an M on its own stack looks for something to run
  *
  * In this order: what is due (the run's end, a timer, the fairness look),
- * its own queues, the global queue, its timers, other Ps; then it gives its P
- * up, looks once more (idle.c says why), and sleeps.
+ * its own queues, the global queue, its timers, the netpoller, other Ps; then it
+ * gives its P up, looks once more (idle.c says why), and sleeps.
  *
  * Fairness, Go's rules: every 61st pick looks at the global queue first, so
  * that two goroutines that ready each other for ever do not starve it; the
- * same look serves timers and every fourth time the oldest forked task.
+ * same look serves timers, files, and every fourth time the oldest forked task.
  */
 #include "base/clock.h"
+#include "sched/poll.h"
 #include "sched/switch.h"
 
 /* ---- timers ------------------------------------------------------- */
@@ -42,6 +43,7 @@ static rt_work fair_look(struct rt_m *m)
 	count_inc(&p->rounds);
 	if (rt_timers_next(&p->timers) != RT_FOREVER)
 		rt_timers_run_g0(m, p, rt_now_ns());
+	rt_poll_rarely_g0(m);
 	w = p->rounds % 4 == 0 ? rt_forked_take(p, &p->fq, true) : 0;
 	return w ? w : rt_grq_get(m->s, p, 1);
 }
@@ -116,6 +118,9 @@ static rt_work find_elsewhere(struct rt_m *m)
 		if (w)
 			return w;
 	}
+	w = rt_poll_g0(m);
+	if (w)
+		return w;
 	if (load_rlx(&m->s->maxprocs) == 1 && load_rlx(&m->s->nr_ps) == 1)
 		return 0;
 	if (!may_spin(m))

@@ -36,6 +36,35 @@
  * barrier, read on both sides, between the timer heap's next_ns and
  * keeper_until_ns.
  *
+ * From the first wait for a file on, the keeper sleeps in the netpoller, timer
+ * or no timer: as long as a P idles and an M too, one M is there, and an event
+ * is handled at once. Why none goes unnoticed:
+ *
+ *  - What a goroutine and a poller do to each other is netpoll.h's: an event is
+ *    taken out of epoll by somebody who then finds the waiter, or changes the
+ *    number the waiter looks at before it parks. So it is enough that somebody
+ *    takes it; and epoll keeps it until then.
+ *  - A P runs: its M polls before it gives the P up, and every 61st pick; while
+ *    it computes, sysmon polls.
+ *  - No P runs: the last M to give one up has become the keeper, or has found
+ *    one, in rt_m_stop_g0(), under the lock. Ps that become idle in another way
+ *    (rt_p_handoff) get an M that finds nothing, if there is no keeper. If no
+ *    thread can be had for that, sysmon stays awake and polls (all_idle).
+ *  - The netpoller is made while a keeper sleeps in its futex: rt_poll_open()
+ *    wakes it, and it comes back into the netpoller. It sets `on` before it
+ *    takes the lock; who becomes the keeper reads `on` under the lock.
+ *
+ * That keeper is left alone: nobody gives it a P or work, a new thread is made
+ * rather than that. It alone waits in epoll and it alone takes back a kick
+ * (rt_netpoll_kick), so a kick can't reach the wrong one. A kick means: look
+ * again at what is shared. It is sent after an earlier timer was set, if work
+ * found no thread, and at the end of a run; each time write, then kick. The
+ * keeper takes the kick back, then reads.
+ *
+ * What it comes back with needs a P. If none idles the goroutines go to the
+ * global queue: in the same locked section, so that no M can look at the queue
+ * and give its P up in between.
+ *
  * A new thread inherits its creator's affinity, scheduling class, signal mask,
  * name, namespaces. So none is cloned from a thread that a goroutine has
  * bound, perhaps just to change these, nor from one of the program's own. A P
@@ -51,6 +80,7 @@
 #include "base/point.h"
 #include "base/sys.h"
 #include "core/tls.h"
+#include "sched/poll.h"
 #include "sched/sched.h"
 
 void rt_lock(struct rt_sched *s)
@@ -177,6 +207,7 @@ static void idle_ms_remove_locked(struct rt_sched *s, struct rt_m *m)
 	s->nr_idle_ms--;
 	if (s->keeper == m) {
 		s->keeper = NULL;
+		store_seq(&s->keeper_polls, 0);
 		store_seq(&s->keeper_until_ns, RT_FOREVER);
 	}
 }
@@ -187,12 +218,13 @@ void rt_idle_ms_clear_locked(struct rt_sched *s)
 		idle_ms_remove_locked(s, s->idle_ms);
 }
 
-/* An idle M; not the time keeper if there is another. */
+/* An idle M; not the time keeper if there is another, and never one that
+ * polls. */
 static struct rt_m *idle_ms_get_locked(struct rt_sched *s)
 {
 	struct rt_m *m = s->idle_ms;
 
-	if (m && m == s->keeper && m->idle_next)
+	if (m && m == s->keeper && (m->idle_next || s->keeper_polls))
 		m = m->idle_next;
 	if (m)
 		idle_ms_remove_locked(s, m);
@@ -236,10 +268,77 @@ static bool stop_ended(struct rt_m *m, bool notified, bool *again)
 	return true;
 }
 
+/*
+ * The same for the keeper that slept in the netpoller, which came back with
+ * these goroutines. It takes a P for them, for a timer, or for work for which
+ * there was no thread; else it becomes the keeper anew.
+ */
+static bool poll_ended(struct rt_m *m, struct rt_worklist *ready, bool *again)
+{
+	struct rt_sched *s = m->s;
+	struct rt_p *p = NULL;
+
+	*again = false;
+	rt_lock(s);
+	if (!m->idle) { /* the end of the run took it off the list */
+		rt_unlock(s);
+		return false;
+	}
+	idle_ms_remove_locked(s, m);
+	if (ready->n || rt_any_work(s) || rt_next_timer(s) <= rt_now_ns())
+		p = rt_p_idle_get_locked(s);
+	if (!p)
+		rt_poll_to_grq_locked(s, ready);
+	rt_unlock(s);
+	if (!p) {
+		*again = true;
+		return false;
+	}
+	rt_p_acquire(m, p);
+	m->handed = rt_worklist_pop(ready);
+	if (m->handed)
+		store_rlx(&rt_work_to_g(m->handed)->reason, RT_REASON_NONE);
+	rt_poll_spread_g0(m, ready);
+	return true;
+}
+
+/* Is there a keeper, and in the place where it has to be? */
+static bool is_kept_locked(struct rt_sched *s)
+{
+	return load_acq(&s->np.on) ? s->keeper_polls : s->keeper != NULL;
+}
+
+/* m, on the idle list, is the keeper from now on; until when it sleeps. */
+static int64_t keeper_begin_locked(struct rt_sched *s, struct rt_m *m)
+{
+	int64_t until = rt_next_timer(s);
+
+	s->keeper = m;
+	store_seq(&s->keeper_polls, load_acq(&s->np.on));
+	store_seq(&s->keeper_until_ns, until);
+	smp_mb(); /* pairs with rt_keeper_check() */
+	/* Never later than what was shown: who set a timer in between has seen
+	 * that and is satisfied. */
+	if (rt_next_timer(s) < until)
+		until = rt_next_timer(s);
+	store_seq(&s->keeper_until_ns, until);
+	if (until == RT_FOREVER && !s->keeper_polls)
+		s->keeper = NULL;
+	return until;
+}
+
+static bool sleep_polling(struct rt_m *m, int64_t until, bool *again)
+{
+	struct rt_worklist ready = { 0 };
+
+	rt_netpoll(&m->s->np, until, RT_NETPOLL_MOST, &ready);
+	return poll_ended(m, &ready, again);
+}
+
 bool rt_m_stop_g0(struct rt_m *m)
 {
 	struct rt_sched *s = m->s;
-	bool again, have, asleep;
+	bool again, have, asleep, polls, late;
 
 	do {
 		int64_t until = RT_FOREVER;
@@ -253,24 +352,20 @@ bool rt_m_stop_g0(struct rt_m *m)
 		m->idle_next = s->idle_ms;
 		s->idle_ms = m;
 		s->nr_idle_ms++;
-		if (s->nr_idle_ps && (!s->keeper || rt_next_timer(s) < s->keeper_until_ns)) {
-			s->keeper = m;
-			until = rt_next_timer(s);
-			store_seq(&s->keeper_until_ns, until);
-			smp_mb(); /* pairs with rt_keeper_check() */
-			/* Never later than what was shown: who set a timer in
-			 * between has seen that and is satisfied. */
-			if (rt_next_timer(s) < until)
-				until = rt_next_timer(s);
-			store_seq(&s->keeper_until_ns, until);
-			if (until == RT_FOREVER)
-				s->keeper = NULL;
-		}
+		late = s->keeper && rt_next_timer(s) < s->keeper_until_ns;
+		if (s->nr_idle_ps && (!is_kept_locked(s) || (late && !s->keeper_polls)))
+			until = keeper_begin_locked(s, m);
+		polls = s->keeper == m && s->keeper_polls;
 		asleep = rt_deadlocked_locked(s);
 		rt_unlock(s);
+		if (late)
+			rt_keeper_check(s, rt_next_timer(s));
 		if (asleep)
 			rt_deadlock_report(s);
-		have = stop_ended(m, rt_m_wait_notice(m, until), &again);
+		if (polls)
+			have = sleep_polling(m, until, &again);
+		else
+			have = stop_ended(m, rt_m_wait_notice(m, until), &again);
 	} while (again);
 	return have;
 }
@@ -287,29 +382,65 @@ bool rt_m_wait_g0(struct rt_m *m)
 	return true;
 }
 
+/* The keeper, off the list with a P in hand: it will look at the timers and
+ * sleep again until the right one. NULL: there is none to be woken so. */
+static struct rt_m *keeper_take_locked(struct rt_sched *s)
+{
+	struct rt_m *m = s->keeper;
+
+	if (!m || s->keeper_polls || !s->idle_ps)
+		return NULL;
+	idle_ms_remove_locked(s, m);
+	store_rlx(&m->next_p, rt_p_idle_get_locked(s));
+	rt_m_notice_locked(m);
+	return m;
+}
+
 void rt_keeper_check(struct rt_sched *s, int64_t when)
 {
-	struct rt_m *m = NULL;
+	struct rt_m *m;
 	int64_t until;
 
 	rt_point();
 	smp_mb(); /* the heap's next_ns before, what follows after */
 	rt_point();
-	until = load_rlx(&s->keeper_until_ns);
-	if (!load_rlx(&s->nr_idle_ps) || until == RT_FOREVER || when >= until)
+	until = load_acq(&s->keeper_until_ns); /* before keeper_polls, as it is written */
+	if (!load_rlx(&s->nr_idle_ps) || when >= until)
+		return;
+	if (load_acq(&s->keeper_polls)) {
+		rt_netpoll_kick(&s->np);
+		return;
+	}
+	if (until == RT_FOREVER)
 		return;
 	rt_lock(s);
-	if (s->keeper && s->idle_ps) {
-		/* Off the list with a P in hand: it will look at the timers
-		 * and sleep again until the right one. */
-		m = s->keeper;
-		idle_ms_remove_locked(s, m);
-		store_rlx(&m->next_p, rt_p_idle_get_locked(s));
-		rt_m_notice_locked(m);
+	m = keeper_take_locked(s);
+	if (s->keeper_polls)
+		rt_netpoll_kick(&s->np);
+	rt_unlock(s);
+	if (m)
+		rt_m_wake(m);
+}
+
+int rt_poll_open(struct rt_sched *s)
+{
+	struct rt_m *m = NULL;
+	int r = 0;
+
+	if (likely(load_acq(&s->np.on)))
+		return 0;
+	rt_lock(s);
+	if (!s->np.on) {
+		r = rt_netpoll_open(&s->np);
+		if (r == 0)
+			m = keeper_take_locked(s);
 	}
 	rt_unlock(s);
 	if (m)
 		rt_m_wake(m);
+	else if (r == 0 && load_rlx(&s->nr_idle_ps))
+		rt_wake(s); /* it finds nothing and becomes the keeper */
+	return r;
 }
 
 /* ---- putting a P to work ------------------------------------------ */
@@ -358,6 +489,8 @@ static void to_new_m(struct rt_sched *s, struct rt_p *p, bool spinning)
 		fetch_add_seq(&s->nr_spinning, -1);
 	rt_lock(s);
 	rt_p_idle_put_locked(s, p);
+	if (s->keeper_polls)
+		rt_netpoll_kick(&s->np); /* the one thread there is */
 	rt_unlock(s);
 }
 
@@ -429,8 +562,8 @@ void rt_p_handoff(struct rt_sched *s, struct rt_p *p)
 	if (!s->stopping && !rt_runq_len(&p->rq) && !rt_forkq_len(&p->fq) && !s->grq.n &&
 	    p->id < s->maxprocs) {
 		/* Nothing to run. But timers, of which its own may be one,
-		 * need a keeper: an M that finds nothing becomes it. */
-		if (s->keeper || rt_next_timer(s) == RT_FOREVER) {
+		 * and files need a keeper: an M that finds nothing becomes it. */
+		if (is_kept_locked(s) || (rt_next_timer(s) == RT_FOREVER && !load_acq(&s->np.on))) {
 			rt_p_idle_put_locked(s, p);
 			rt_unlock(s);
 			smp_mb();

@@ -38,6 +38,7 @@ void rt_sched_unref(struct rt_sched *s)
 		return;
 	for (uint32_t i = 0; i < s->nr_ps; i++)
 		rt_timers_free(&s->ps[i].timers);
+	rt_fdtab_free(&s->np.fds);
 	rt_stacks_free(&s->stacks);
 	rt_spawn_pool_free(&s->spawns);
 	rt_workq_free(&s->grq);

@@ -220,10 +220,13 @@ static void sched_stop(struct rt_sched *s)
 		rt_backoff(&round);
 		wake_parked(s);
 		rt_preempt_release_all(s);
+		rt_netpoll_kick(&s->np);
 		/* One that was just storing BLOCKED has overwritten it. */
 		if (!all_revoked(s))
 			revoke_all(s);
 	} while (!only_stragglers(s) || !all_revoked(s));
+	/* Its fds are used in state RUNTIME, or with a reference, only. */
+	rt_netpoll_close(&s->np);
 }
 
 /* ---- both --------------------------------------------------------- */

@@ -10,6 +10,7 @@
  *	find.c     an M on its own stack looks for work
  *	steal.c    in other Ps' queues
  *	idle.c     idle Ps and Ms: wake, start, stop, hand off
+ *	poll.c     when the netpoller is asked
  *	grq.c      the global queue
  *	m.c        threads
  *	gmain.c    birth and death of goroutines
@@ -47,6 +48,7 @@
 #include "core/forkq.h"
 #include "core/g.h"
 #include "core/kport.h"
+#include "core/netpoll.h"
 #include "core/runq.h"
 #include "core/spawn.h"
 #include "core/stack.h"
@@ -71,6 +73,7 @@ struct rt_p_stats {
 	uint64_t tasks, tasks_ended; /* of these, those of tasks */
 	uint64_t steals, overflows, blocks, forks, inline_joins;
 	uint64_t idle_with_work_ns;
+	uint64_t io_waits, io_wakes; /* parks for a file, and returns from them */
 };
 
 struct rt_p {
@@ -183,6 +186,7 @@ struct rt_sched {
 	uint32_t nr_spinning __cacheline;
 	uint32_t nr_idle_ps;     /* sched.lock to write */
 	int64_t keeper_until_ns; /* when the time keeper wakes; RT_FOREVER: none */
+	uint32_t keeper_polls;   /* it sleeps in the netpoller; sched.lock to write */
 
 	/* Sysmon. */
 	uint32_t sysmon_asleep __cacheline;
@@ -193,6 +197,7 @@ struct rt_sched {
 	int64_t start_ns, trace_ms, trace_next_ns; /* schedtrace.c; 0: off */
 	bool trace_detail;
 
+	struct rt_netpoll np __cacheline;
 	struct rt_stacks stacks;
 	struct rt_spawn_pool spawns;
 	uint64_t next_id;         /* goroutine numbers, handed out by the batch */
@@ -259,6 +264,8 @@ bool rt_m_wait_g0(struct rt_m *m);
 bool rt_m_wait_notice(struct rt_m *m, int64_t deadline_ns);
 void rt_m_notice_locked(struct rt_m *m);
 void rt_m_wake(struct rt_m *m);
+/* Makes the netpoller if there is none. 0 or -errno. */
+int rt_poll_open(struct rt_sched *s);
 /* A timer was set for when_ns: the time keeper must not sleep beyond it. */
 void rt_keeper_check(struct rt_sched *s, int64_t when_ns);
 

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "sched/poll.h"
 #include "sched/sched.h"
 
 static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -51,6 +52,7 @@ void rt_stats_sum(struct rt_sched *s, struct gmprt_stats *t)
 	t->nr_ended = minus(t->nr_ended, tasks_ended);
 	t->nr_goroutines = minus(t->nr_created, t->nr_ended);
 	rt_stacks_count(&s->stacks, &t->nr_stacks, &t->stack_bytes_reserved);
+	t->nr_io_waits = rt_poll_waits(s, &t->nr_io_waiting);
 	rt_lock(s);
 	t->maxprocs = (int)s->maxprocs;
 	t->nr_threads = (int)s->nr_ms;

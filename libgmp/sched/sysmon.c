@@ -10,7 +10,7 @@
  * What it does: takes Ps from Ms that have sat in brackets for longer than one
  * look; ends the slice of a pair of goroutines that ready each other for 10 ms
  * while others queue; wakes a P for a `next` that its own P did not run
- * (switch.h); sees to timers that are due on busy Ps; brings spawns that found
+ * (switch.h); sees to timers that are due on busy Ps, and to files; brings spawns that found
  * no stack back; keeps the coarse clock; gives idle stacks' memory back; finds
  * the deadlock that a departing thread of the program's own has left behind;
  * makes the Ms that must not be clones of the thread that needs them (idle.c).
@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "sched/poll.h"
 #include "sched/preempt.h"
 #include "sched/schedtrace.h"
 #include "sched/switch.h"
@@ -159,7 +160,8 @@ static void trim_idle_locked(struct rt_sched *s)
 static bool all_idle(struct rt_sched *s)
 {
 	return load_rlx(&s->nr_idle_ps) >= load_rlx(&s->maxprocs) && !rt_any_work(s) &&
-	       !load_rlx(&s->starved.head) && !load_rlx(&s->held) && !load_rlx(&s->need_m);
+	       !load_rlx(&s->starved.head) && !load_rlx(&s->held) && !load_rlx(&s->need_m) &&
+	       !rt_poll_is_due(s);
 }
 
 /*
@@ -232,6 +234,7 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 		watch_slice(p, now);
 		*closely |= watch_next(s, p);
 	}
+	busy |= rt_poll_sysmon(s, now);
 	feed_starved(s);
 	/* Work, an idle P and nobody spinning: a thread could not be had. */
 	if (load_rlx(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning) && rt_any_work(s)) {
