@@ -39,7 +39,7 @@
  * which starts P workers, runs fn(NULL) as a goroutine and returns after it.
  * Other bodies with this interface can stand in for this file, see the
  * --bodies option of ./run; they may also ask for g_sleep_us(us) unless the
- * adapter says G_NO_SLEEP, and for sockets unless it says G_NO_IO.
+ * adapter says G_NO_SLEEP, and for sockets (echo.h) unless it says G_NO_IO.
  *
  * `adapter BENCH P` prints one line, and nothing else on stdout:
  *
@@ -453,6 +453,7 @@ static void b11(void)
 }
 
 #include "trees.h"
+#include "echo.h"
 #include "paths.h"
 
 /* ------------------------------------------------------------------- main() */
@@ -473,6 +474,7 @@ static const struct bench {
 	{ "B7", b7 },
 	{ "B8", b8 },
 	{ "B8u", b8u },
+	{ "B10", b10 },
 	{ "B11", b11 },
 	{ "U1", u1_chan },
 	{ "U2", u2_mutex },

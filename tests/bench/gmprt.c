@@ -25,7 +25,6 @@
 #endif
 
 #define PEER "gmprt"
-#define G_NO_IO
 
 static void must(int err, const char *what)
 {
@@ -103,6 +102,19 @@ __attribute__((unused)) static inline int g_select2(g_chan_t *c0, g_chan_t *c1)
 #define G_HAVE_BLOCK
 #define g_block_enter() gmprt_block_enter()
 #define g_block_exit()  gmprt_block_exit()
+
+#define g_read(fd, buf, n)  gmprt_read(fd, buf, n)
+#define g_write(fd, buf, n) gmprt_write(fd, buf, n)
+#define g_close(fd)         gmprt_close(fd)
+#define g_accept(fd)        gmprt_accept(fd, NULL, NULL)
+
+__attribute__((unused)) static int g_listen(int port)
+{
+	char at[32];
+
+	snprintf(at, sizeof(at), "127.0.0.1:%d", port);
+	return gmprt_listen_tcp(at, 4096);
+}
 
 #include BENCH_BODIES
 

@@ -7,6 +7,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -282,6 +283,30 @@ func manyToMany(capacity int) {
 func b8()  { manyToMany(128) }
 func b8u() { manyToMany(0) }
 
+func echo(c net.Conn) {
+	defer c.Close()
+	buf := make([]byte, 4096)
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		if _, err := c.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func b10() {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", size("PORT", 7777)))
+	check(err == nil, "can't listen")
+	for {
+		c, err := l.Accept()
+		check(err == nil, "can't accept")
+		go echo(c)
+	}
+}
+
 func b11() {
 	n := size("N", 2000)
 	var mu sync.Mutex
@@ -393,7 +418,7 @@ func lacks(what string) func() {
 var benches = map[string]func(){
 	"B1": b1, "B2": b2, "B2s": lacks("no semaphore in the language or sync"),
 	"B3": b3, "B4": b4, "B4b": b4b, "B5": b5, "B6": b6, "B6j": b6j, "B7": b7,
-	"B8": b8, "B8u": b8u, "B11": b11, "U1": u1, "U2": u2,
+	"B8": b8, "B8u": b8u, "B10": b10, "B11": b11, "U1": u1, "U2": u2,
 	"U3": lacks("no semaphore in the language or sync"),
 	"U4": lacks("no fork and join, see U7"), "U5": u5, "U6": u6, "U7": u7, "U8": u8,
 	"U9": lacks("not callable by a program"), "U10": u10,
