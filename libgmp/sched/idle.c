@@ -101,6 +101,7 @@ struct rt_p *rt_p_idle_get_locked(struct rt_sched *s)
 
 	if (p) {
 		s->idle_ps = p->idle_next;
+		store_rlx(&p->idle, false);
 		store_seq(&s->nr_idle_ps, s->nr_idle_ps - 1);
 		/* No longer all idle: someone must watch. Pairs with the
 		 * barrier in sleep_deeply(). */
@@ -117,6 +118,7 @@ void rt_p_idle_put_locked(struct rt_sched *s, struct rt_p *p)
 	rt_point();
 	p->idle_next = s->idle_ps;
 	s->idle_ps = p;
+	store_rlx(&p->idle, true);
 	store_seq(&s->nr_idle_ps, s->nr_idle_ps + 1);
 }
 

@@ -35,7 +35,8 @@
  * the M that must hand a P to the sleeper would wait for its lock. libc's locks
  * can't be helped: a sleeper may hold malloc's, and an M in state RUNTIME, or
  * sysmon, need it. An M blocked in state RUNTIME, with its P, for 10 ms shows
- * that, and so does a sysmon that is silent for 50 ms; then a sleeper goes on
+ * that, a P that is on its way from one M to the next for 50 ms (a new thread
+ * takes memory), a sysmon that is silent for 50 ms; then a sleeper goes on
  * without a P (counted: nr_loans) until it is asked again.
  *
  * Rejected: the handler hands the P over itself (it may not take the lock, and
@@ -59,7 +60,7 @@
 enum {
 	SLICE_MS = 10,
 	PROBE_MS = 1,   /* between two readings of a thread's CPU time */
-	SILENT_MS = 50, /* sysmon, before a sleeper helps itself */
+	SILENT_MS = 50, /* sysmon, before a sleeper helps itself; a P on its way */
 	STUCK_MS = 10,  /* an M blocked in state RUNTIME */
 };
 
@@ -149,6 +150,8 @@ static void stand_still_sig(struct rt_m *m)
 		rt_point();
 		bind(m, g);
 		push_held_sig(m, p);
+	} else {
+		store_seq(&m->hold, RT_HOLD_WAITS); /* its loan is over; it may get another */
 	}
 	if (wait_for_p(m)) {
 		unbind(m, g);
@@ -429,6 +432,21 @@ bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now)
 		press(s, p, m, word, now);
 	rt_rcu_read_unlock();
 	return true;
+}
+
+void rt_preempt_watch_way(struct rt_sched *s, struct rt_p *p, int64_t now)
+{
+	uint64_t word = load_acq(&p->slot.word);
+
+	if (rt_pword_state(word) != RT_P_IDLE || load_rlx(&p->idle))
+		return;
+	if (p->mon.run_word != word) {
+		p->mon.run_word = word;
+		p->mon.run_ns = now;
+	} else if (now - p->mon.run_ns > SILENT_MS * RT_NS_PER_MS) {
+		p->mon.run_ns = now;
+		lend(s);
+	}
 }
 
 void rt_preempt_watch_lost(struct rt_sched *s)

@@ -13,6 +13,8 @@ void rt_preempt_install(void);
 /* sysmon's part. Looks at a P that is held. True: the goroutine that runs, or is
  * in brackets, there has had its slice and another waits: look again soon. */
 bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now_ns);
+/* Looks at a P that is not held: is it on its way for too long? */
+void rt_preempt_watch_way(struct rt_sched *s, struct rt_p *p, int64_t now_ns);
 /* Queues the goroutines of Ms that wait in the handler. True: there were any. */
 bool rt_preempt_take_held(struct rt_sched *s);
 /* Looks after Ms that went on without their P. */

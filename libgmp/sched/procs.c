@@ -61,6 +61,7 @@ static void retire_idle_locked(struct rt_sched *s)
 			continue;
 		}
 		*link = p->idle_next;
+		store_rlx(&p->idle, false);
 		store_seq(&s->nr_idle_ps, s->nr_idle_ps - 1);
 		p_retire_locked(s, p);
 	}

@@ -100,6 +100,7 @@ struct rt_p {
 	int64_t blocked_ns;     /* since when it is BLOCKED with work; else 0 */
 	struct rt_p *idle_next; /* sched.lock: in idle_ps or need_m */
 	bool spins;             /* sched.lock: its M is to begin as a spinner */
+	bool idle;              /* sched.lock to write: on the idle list */
 	bool retired;           /* sched.lock: given up as DEAD */
 
 	/* Sysmon's notes of what it saw last. */

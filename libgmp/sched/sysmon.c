@@ -228,6 +228,7 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 		*closely |= over;
 		busy |= retake(s, p, now, over);
 		watch_timers(s, p, now); /* an idle P's too: its keeper may be busy */
+		rt_preempt_watch_way(s, p, now);
 		if (rt_pword_state(load_rlx(&p->slot.word)) != RT_P_RUNNING)
 			continue;
 		p->mon.trimmed = false;
