@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/sys.h"
 #include "base/unwind_int.h"
 
@@ -80,11 +81,20 @@ static bool dw_load(struct rt_unwind *u, bool no_libdw)
 	}
 	RT_DW_FUNCTIONS(X)
 #undef X
-	rt_dw.loaded = true;
+	store_rel(&rt_dw.loaded, true); /* last, for the child of a fork() too */
 	return true;
 }
 
 /* ---- files --------------------------------------------------------- */
+
+/* libdw opens files without O_CLOEXEC, and keeps them open during a dump: a
+ * program that another thread starts meanwhile must not inherit them. */
+static int close_on_exec(int fd)
+{
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
 
 /* Of a program that was rebuilt while it runs the old file is still there. */
 static int find_elf(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_Addr base,
@@ -105,7 +115,8 @@ static int find_elf(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_A
 		*file_name = strdup(exe);
 		return fd;
 	}
-	return rt_dw.dwfl_linux_proc_find_elf(mod, userdata, name, base, file_name, elf);
+	return close_on_exec(
+		rt_dw.dwfl_linux_proc_find_elf(mod, userdata, name, base, file_name, elf));
 }
 
 /* The standard function goes to the network only for files with a build ID. */
@@ -115,14 +126,17 @@ static int find_debuginfo(Dwfl_Module *mod, void **userdata, const char *modname
 {
 	const unsigned char *bits;
 	GElf_Addr vaddr;
+	int fd;
 
 	if (rt_dw.dwfl_module_build_id(mod, &bits, &vaddr) > 0)
-		return rt_dw.dwfl_build_id_find_debuginfo(mod, userdata, modname, base, file_name,
-							  debuglink_file, debuglink_crc,
-							  debuginfo_file_name);
-	return rt_dw.dwfl_standard_find_debuginfo(mod, userdata, modname, base, file_name,
-						  debuglink_file, debuglink_crc,
-						  debuginfo_file_name);
+		fd = rt_dw.dwfl_build_id_find_debuginfo(mod, userdata, modname, base, file_name,
+							debuglink_file, debuglink_crc,
+							debuginfo_file_name);
+	else
+		fd = rt_dw.dwfl_standard_find_debuginfo(mod, userdata, modname, base, file_name,
+							debuglink_file, debuglink_crc,
+							debuginfo_file_name);
+	return close_on_exec(fd);
 }
 
 /* Asked for relocatable files only, and nobody runs one of those. */
