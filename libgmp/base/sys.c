@@ -229,13 +229,25 @@ void rt_thread_signal(int tid, int sig)
 	errno = saved;
 }
 
-void rt_thread_unblock(int sig)
+void rt_thread_mask_get(sigset_t *mask)
 {
+	pthread_sigmask(SIG_SETMASK, NULL, mask);
+}
+
+void rt_thread_mask_set(const sigset_t *mask)
+{
+	pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+void rt_thread_mask_all(void)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, sig);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	sigfillset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+		sigdelset(&set, faults[i]);
+	rt_thread_mask_set(&set);
 }
 
 /* A file of /proc about a thread, as a string; "": it can't be had. */

@@ -13,6 +13,7 @@
 #define RT_BASE_SYS_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -58,8 +59,11 @@ void rt_thread_signal(int tid, int sig);
 /* Where a thread of this process that sleeps in a system call will go on, and
  * its stack pointer. False: it does not sleep, or /proc can't say. */
 bool rt_thread_syscall(int tid, uintptr_t *sp, uintptr_t *pc);
-/* The calling thread gets sig again, whatever its creator blocked. */
-void rt_thread_unblock(int sig);
+/* The calling thread's signal mask. */
+void rt_thread_mask_get(sigset_t *mask);
+void rt_thread_mask_set(const sigset_t *mask);
+/* No signal handler runs on the calling thread, but for faults. */
+void rt_thread_mask_all(void);
 /* Is a thread of this process asleep or stopped in the kernel, rather than
  * running or waiting for a CPU? False if /proc can't say. About 10 us. */
 bool rt_thread_sleeps(int tid);

@@ -157,7 +157,7 @@ static void *m_thread(void *arg)
 	m->errno_p = &errno;
 	m->eh = rt_eh_of_thread();
 	m->has_eh = m->eh != NULL;
-	rt_thread_unblock(SIGURG); /* whatever our creator blocks */
+	rt_thread_mask_set(&m->s->sigmask); /* whatever our creator blocks */
 	m->rng = (uint64_t)m->tid * 0x9E3779B97F4A7C15u | 1;
 #if RT_ASAN
 	pthread_attr_t attr;

@@ -54,6 +54,8 @@ static struct rt_sched *sched_new(const struct rt_params *par)
 	if (!s)
 		return NULL;
 	s->run = ++nr_runs; /* one run at a time */
+	rt_thread_mask_get(&s->sigmask);
+	sigdelset(&s->sigmask, SIGURG);
 	s->max_threads = par->max_threads;
 	s->stack_class = par->stack_class;
 	s->ps = rt_map(RT_MAXPROCS_LIMIT * sizeof(*s->ps));

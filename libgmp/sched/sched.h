@@ -180,6 +180,7 @@ struct rt_sched {
 	uint32_t stack_class; /* default */
 	uint32_t run;         /* its number: two runs don't share it */
 	bool stopping;
+	sigset_t sigmask; /* of each new M: gmprt_run()'s caller's, SIGURG open */
 
 	int64_t coarse_ns __cacheline; /* sysmon's clock, for "waits since" */
 

@@ -15,6 +15,9 @@
  * the deadlock that a departing thread of the program's own has left behind;
  * makes the Ms that must not be clones of the thread that needs them (idle.c).
  *
+ * The program's signal handlers don't run here: one that takes long would stop
+ * preemption and late timers.
+ *
  * It reads Ps without a lock: everything it reads is one word, and what it
  * decides is decided again by a compare-and-swap or under the lock.
  */
@@ -263,6 +266,7 @@ void *rt_sysmon(void *sched)
 	int in_vain = 0;
 
 	store_rlx(&s->sysmon_self, pthread_self());
+	rt_thread_mask_all();
 	while (!load_acq(&s->started))
 		rt_futex_wait(&s->started, 0, RT_FOREVER);
 	while (!load_acq(&s->stopping)) {
