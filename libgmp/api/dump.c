@@ -47,8 +47,6 @@ struct dump {
 	char buf[8192];
 };
 
-static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER; /* one dump at a time */
-
 /* ---- text --------------------------------------------------------- */
 
 static void flush(struct dump *d)
@@ -334,9 +332,9 @@ GMPRT_API __noinline void gmprt_dump(int fd)
 			regs_here(&d->self_regs);
 			d->self_regs.stack_hi = (uintptr_t)m->curg;
 		}
-		pthread_mutex_lock(&one);
+		pthread_mutex_lock(&d->s->dump_lock);
 		dump_by_thread(d);
-		pthread_mutex_unlock(&one);
+		pthread_mutex_unlock(&d->s->dump_lock);
 	}
 	rt_free(d);
 	rt_rcu_read_unlock();

@@ -10,6 +10,7 @@
 #include "base/bug.h"
 #include "base/rcu.h"
 #include "base/sys.h"
+#include "sched/atfork.h"
 #include "sched/block.h"
 #include "sched/switch.h"
 #include "sched/yield.h"
@@ -125,12 +126,21 @@ GMPRT_API void gmprt_yield(void)
 	rt_yield();
 }
 
+static __noinline _Noreturn void exit_on_thread(void)
+{
+	struct rt_g *orphan = rt_orphan_at(__builtin_frame_address(0));
+
+	if (orphan)
+		rt_orphan_end(orphan, "called gmprt_exit()");
+	rt_misuse("gmprt_exit: this is no goroutine");
+}
+
 GMPRT_API _Noreturn void gmprt_exit(void)
 {
 	struct rt_m *m = rt_m_self();
 
 	if (!m)
-		rt_misuse("gmprt_exit: this is no goroutine");
+		exit_on_thread();
 	if (m->curg->block_depth)
 		rt_misuse("gmprt_exit between gmprt_block_enter() and _exit()");
 	if (m->curg->frame)

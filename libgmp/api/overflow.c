@@ -22,6 +22,7 @@
 #include "api/api.h"
 #include "base/bug.h"
 #include "base/sys.h"
+#include "sched/atfork.h"
 #include "sched/switch.h"
 
 enum { ALT_STACK_BYTES = 64 * 1024 };
@@ -89,8 +90,8 @@ static void pass_on(int sig, siginfo_t *info, void *ctx)
 static void on_fault(int sig, siginfo_t *info, void *ctx)
 {
 	struct rt_m *m = rt_m_self();
-	struct rt_g *g = m ? m->curg : NULL;
 	const char *at = info->si_addr;
+	struct rt_g *g = m ? m->curg : rt_orphan_at(at);
 	int saved = errno;
 
 	if (g && info->si_code > 0 && at >= rt_g_slot(g) && at < rt_g_stack_lo(g))

@@ -123,6 +123,7 @@ GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), voi
 	if (r)
 		return r;
 	rt_bug_dump = gmprt_dump;
+	rt_forked_hook = rt_quit_disarm;
 	rt_overflow_install();
 	rt_preempt_install();
 	rt_quit_arm();

@@ -91,3 +91,9 @@ void rt_bug(const char *file, int line, const char *what)
 {
 	rt_misuse("bug in gmprt: %s:%d: %s", file, line, what);
 }
+
+void rt_bug_forked(void)
+{
+	store_rlx(&reporter, 0);
+	rt_bug_dump = NULL;
+}

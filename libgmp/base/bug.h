@@ -34,8 +34,11 @@ __noreturn __cold void rt_bug(const char *file, int line, const char *what);
 /* One line "gmprt: ..." on stderr, by one write(2). */
 __cold void rt_log(const char *fmt, ...) __printf(1, 2);
 
+/* In the child of fork(): there is no run to dump, and who reported is gone. */
+void rt_bug_forked(void);
+
 /*
- * Set once by api/: dumps all goroutines to a file descriptor. A hook,
+ * Set by api/ before a run: dumps all goroutines to a file descriptor. A hook,
  * because this layer must not know goroutines.
  */
 extern void (*rt_bug_dump)(int fd);

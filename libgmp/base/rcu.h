@@ -34,4 +34,21 @@ static inline void rt_rcu_wait(void)
 	rt_san_acquire(&rt_rcu_tag);
 }
 
+/* Around fork(): in between nobody registers or waits, and the calling thread
+ * gets no signals. In the child the readers that are gone are struck off. */
+static inline void rt_rcu_before_fork(void)
+{
+	urcu_bp_before_fork();
+}
+
+static inline void rt_rcu_after_fork_parent(void)
+{
+	urcu_bp_after_fork_parent();
+}
+
+static inline void rt_rcu_after_fork_child(void)
+{
+	urcu_bp_after_fork_child();
+}
+
 #endif

@@ -127,6 +127,15 @@ static inline void rt_san_root_gone(void *at, size_t bytes)
 #endif
 }
 
+/* Heap memory that nobody will free, with all it points at. */
+static inline void rt_san_leak(const void *at)
+{
+	(void)at;
+#if RT_ASAN
+	__lsan_ignore_object(at);
+#endif
+}
+
 /* A store that the switch makes in assembly is a release on that word; so is a
  * publication by liburcu's macros, which older versions hide from TSan. */
 static __always_inline_ void rt_san_release(void *word)

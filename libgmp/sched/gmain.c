@@ -17,6 +17,7 @@
 
 #include "base/bug.h"
 #include "base/sys.h"
+#include "sched/atfork.h"
 #include "sched/switch.h"
 #include "sched/task.h"
 
@@ -188,6 +189,15 @@ static __always_inline_ bool g_next_life(struct rt_m *m, struct rt_g *g)
 	rt_ctx_jump(n ? &n->ctx : &m->g0);
 }
 
+/* fn has returned where there is no P. */
+static __cold __noinline _Noreturn void g_ended_outside(const struct rt_g *g)
+{
+	if (!rt_m_self())
+		rt_orphan_end(g, "returned");
+	rt_misuse("goroutine %llu ended between gmprt_block_enter() and _exit()",
+		  (unsigned long long)g->id);
+}
+
 __noinline void rt_g_root(void)
 {
 	struct rt_m *m = rt_m_self();
@@ -201,7 +211,6 @@ __noinline void rt_g_root(void)
 		g->fn(g->arg);
 		m = rt_enter();
 		if (unlikely(!m))
-			rt_misuse("goroutine %llu ended between gmprt_block_enter() and _exit()",
-				  (unsigned long long)g->id);
+			g_ended_outside(g);
 	} while (g_next_life(m, g));
 }

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/rcu.h"
 #include "base/sys.h"
+#include "sched/atfork.h"
 #include "sched/preempt.h"
 #include "sched/stats.h"
 #include "sched/switch.h"
@@ -74,6 +75,7 @@ static struct rt_sched *sched_new(const struct rt_params *par)
 		return NULL;
 	}
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->dump_lock, NULL);
 	CDS_INIT_LIST_HEAD(&s->all_ms);
 	s->keeper_until_ns = RT_FOREVER;
 	s->coarse_ns = s->start_ns = s->trace_next_ns = rt_now_ns();
@@ -233,6 +235,19 @@ static void sched_stop(struct rt_sched *s)
 
 /* ---- both --------------------------------------------------------- */
 
+void (*rt_forked_hook)(void);
+
+void rt_run_forked(void)
+{
+	if (rt_cur)
+		rt_san_leak(rt_cur);
+	rt_sysmon_forked();
+	if (rt_forked_hook)
+		rt_forked_hook();
+	store_rlx(&rt_cur, NULL);
+	store_rlx(&running, 0);
+}
+
 int rt_run(const struct rt_params *par, void (*fn)(void *), void *arg)
 {
 	struct rt_sched *s;
@@ -242,8 +257,10 @@ int rt_run(const struct rt_params *par, void (*fn)(void *), void *arg)
 		return -EPERM;
 	if (!cas_seq(&running, 0, 1))
 		return -EBUSY;
-	s = sched_new(par);
-	r = s ? spawn_main(s, fn, arg) : -ENOMEM;
+	r = rt_atfork_install();
+	s = r ? NULL : sched_new(par);
+	if (r == 0)
+		r = s ? spawn_main(s, fn, arg) : -ENOMEM;
 	if (r == 0) {
 		store_rel(&rt_cur, s);
 		r = start_threads(s);

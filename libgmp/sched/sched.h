@@ -23,6 +23,7 @@
  *	deadlock.c nothing can ever run again
  *	procs.c    the number of Ps
  *	run.c      start and end
+ *	atfork.c   the child of fork(), which has no run
  *
  * One struct rt_sched lives for one gmprt_run(). It is reference-counted: the
  * caller of gmprt_run() holds one, each M one, so that an M that is still in
@@ -221,6 +222,8 @@ struct rt_sched {
 	uint64_t nr_handoffs, nr_wakeups, nr_preempts, nr_loans;
 	bool no_thread; /* the last attempt to make one failed */
 
+	pthread_mutex_t dump_lock; /* one dump at a time, each an RCU reader */
+
 	/* The end. */
 	uint32_t refs;
 	uint32_t done; /* futex: the main goroutine has ended */
@@ -332,6 +335,8 @@ void rt_locked_stop_g0(struct rt_m *m);
 void *rt_sysmon(void *sched);
 /* Async-signal-safe, like what follows, and harmless without a run. */
 void rt_sysmon_wake(void);
+/* In the child of fork(): what it was asked for is the parent's. */
+void rt_sysmon_forked(void);
 /* sysmon calls rt_sysmon_hook() soon, once; what it is for is up to api/. */
 void rt_sysmon_call_hook_sig(void);
 extern void (*rt_sysmon_hook)(void);
@@ -359,6 +364,11 @@ struct rt_params {
 /* Runs fn(arg) as the main goroutine; 0 or -errno. */
 int rt_run(const struct rt_params *par, void (*fn)(void *), void *arg);
 void rt_run_main_ended(struct rt_m *m);
+/* In the child of fork(): no run is under way. */
+void rt_run_forked(void);
+
+/* Hook for api/: called in the child of fork(). */
+extern void (*rt_forked_hook)(void);
 
 /* Hook for api/: called on each new M's thread and at its end. */
 extern void (*rt_m_thread_init)(struct rt_m *m);

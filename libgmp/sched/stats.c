@@ -64,25 +64,35 @@ void rt_stats_sum(struct rt_sched *s, struct gmprt_stats *t)
 	rt_unlock(s);
 }
 
+void rt_stats_lock(void)
+{
+	pthread_mutex_lock(&last_lock);
+}
+
+void rt_stats_unlock(void)
+{
+	pthread_mutex_unlock(&last_lock);
+}
+
 void rt_stats_keep(struct rt_sched *s)
 {
 	struct gmprt_stats t;
 
 	rt_stats_sum(s, &t);
-	pthread_mutex_lock(&last_lock);
+	rt_stats_lock();
 	last = t;
 	have_last = true;
-	pthread_mutex_unlock(&last_lock);
+	rt_stats_unlock();
 }
 
 bool rt_stats_last(struct gmprt_stats *t)
 {
 	bool have;
 
-	pthread_mutex_lock(&last_lock);
+	rt_stats_lock();
 	have = have_last;
 	if (have)
 		*t = last;
-	pthread_mutex_unlock(&last_lock);
+	rt_stats_unlock();
 	return have;
 }

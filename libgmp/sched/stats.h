@@ -15,5 +15,8 @@ void rt_stats_sum(struct rt_sched *s, struct gmprt_stats *t);
 /* At the end of a run, and what was kept then (false: no run has ended). */
 void rt_stats_keep(struct rt_sched *s);
 bool rt_stats_last(struct gmprt_stats *t);
+/* Around fork(): nobody else is at what was kept. */
+void rt_stats_lock(void);
+void rt_stats_unlock(void);
 
 #endif

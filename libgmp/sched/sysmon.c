@@ -215,6 +215,11 @@ void rt_sysmon_call_hook_sig(void)
 	rt_sysmon_wake();
 }
 
+void rt_sysmon_forked(void)
+{
+	store_rlx(&hook_wanted, false);
+}
+
 /* ---- the loop ----------------------------------------------------- */
 
 /* Looks at all Ps; true if there was something to do. */

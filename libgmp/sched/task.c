@@ -4,15 +4,18 @@
  */
 #include "sched/task.h"
 
-#include "base/bug.h"
+#include "sched/atfork.h"
 #include "sched/switch.h"
 
 void rt_task_run(void *task)
 {
 	struct rt_task *t = task;
+	struct rt_g *g = rt_m_self()->curg;
 
-	rt_m_self()->curg->task = t;
+	g->task = t;
 	t->fn(t->arg);
+	if (unlikely(!rt_m_self()))
+		rt_orphan_end(g, "returned");
 	rt_task_ended(t);
 }
 

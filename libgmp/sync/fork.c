@@ -98,7 +98,10 @@ static __noinline void call_in_frame(struct rt_m *m, void (*fn)(void *), void *a
 	if (rt_setjmp(frame.jmp) == 0)
 		fn(arg);
 	/* The G is read anew: the M may have changed, the G not. */
-	g = rt_m_self()->curg;
+	m = rt_m_self();
+	if (unlikely(!m))
+		return; /* this is a child of fork() */
+	g = m->curg;
 	g->frame = g->frame->up;
 }
 
