@@ -9,6 +9,10 @@
  * The list of all Ms is an RCU list: sysmon and dumps walk it while threads
  * come and go; a thread that ends waits for those readers before it frees its
  * M (a grace period), which costs nobody else anything.
+ *
+ * A goroutine that calls pthread_exit(), or is cancelled, takes its thread away
+ * from under the run time, with a P. A destructor of thread-specific data finds
+ * that and ends the process: it is called whichever way a thread ends.
  */
 #include <errno.h>
 #include <signal.h>
@@ -46,6 +50,7 @@ void rt_sched_unref(struct rt_sched *s)
 	rt_unmap(s->mslots, (s->max_threads + 1) * sizeof(*s->mslots));
 	rt_unmap(s->free_mids, (s->max_threads + 1) * sizeof(*s->free_mids));
 	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->dump_lock);
 	rt_free(s);
 }
 
@@ -123,6 +128,36 @@ static __noinline void m_loop(struct rt_m *m)
 
 /* ---- birth and end ------------------------------------------------ */
 
+/* Not by m_fini() (nor in a child of fork(), whose thread is no M). */
+static void ended_early(void *unused)
+{
+	struct rt_m *m = rt_m_self();
+
+	(void)unused;
+	if (m && m->curg)
+		rt_misuse("goroutine %llu called pthread_exit(), or pthread_cancel() was called on "
+			  "its thread: not for goroutines, use gmprt_exit()",
+			  (unsigned long long)m->curg->id);
+}
+
+static pthread_key_t end_key;
+static bool have_end_key;
+
+static void end_key_make(void)
+{
+	have_end_key = pthread_key_create(&end_key, ended_early) == 0;
+}
+
+/* Without a key left (PTHREAD_KEYS_MAX) it goes unnoticed. */
+static void end_watch(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, end_key_make);
+	if (have_end_key)
+		pthread_setspecific(end_key, &end_key);
+}
+
 static void m_fini(struct rt_m *m)
 {
 	struct rt_sched *s = m->s;
@@ -153,6 +188,7 @@ static void *m_thread(void *arg)
 {
 	struct rt_m *m = arg;
 
+	end_watch();
 	m->tid = (int)syscall(SYS_gettid);
 	m->errno_p = &errno;
 	m->eh = rt_eh_of_thread();
