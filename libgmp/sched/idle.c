@@ -310,20 +310,26 @@ static bool is_kept_locked(struct rt_sched *s)
 	return load_acq(&s->np.on) ? s->keeper_polls : s->keeper != NULL;
 }
 
-/* m, on the idle list, is the keeper from now on; until when it sleeps. */
+/*
+ * m, on the idle list, is the keeper from now on; until when it sleeps.
+ *
+ * A time is shown and then looked behind, until the look finds nothing earlier.
+ * The last look comes after the time that stays: who sets an earlier timer later
+ * than it sees that time, not one shown before. And times only go down: who has
+ * set a timer in between that was later than what it saw is satisfied.
+ */
 static int64_t keeper_begin_locked(struct rt_sched *s, struct rt_m *m)
 {
-	int64_t until = rt_next_timer(s);
+	int64_t until, next = rt_next_timer(s);
 
 	s->keeper = m;
 	store_seq(&s->keeper_polls, load_acq(&s->np.on));
-	store_seq(&s->keeper_until_ns, until);
-	smp_mb(); /* pairs with rt_keeper_check() */
-	/* Never later than what was shown: who set a timer in between has seen
-	 * that and is satisfied. */
-	if (rt_next_timer(s) < until)
-		until = rt_next_timer(s);
-	store_seq(&s->keeper_until_ns, until);
+	do {
+		until = next;
+		store_seq(&s->keeper_until_ns, until);
+		smp_mb(); /* pairs with rt_keeper_check() */
+		next = rt_next_timer(s);
+	} while (next < until);
 	if (until == RT_FOREVER && !s->keeper_polls)
 		s->keeper = NULL;
 	return until;
@@ -568,9 +574,11 @@ void rt_p_handoff(struct rt_sched *s, struct rt_p *p)
 		if (is_kept_locked(s) || (rt_next_timer(s) == RT_FOREVER && !load_acq(&s->np.on))) {
 			rt_p_idle_put_locked(s, p);
 			rt_unlock(s);
-			smp_mb();
+			smp_mb(); /* pairs with rt_wake_others() */
 			if (rt_any_work(s))
 				rt_wake(s);
+			/* Whoever set a timer while no P idled has left it at that. */
+			rt_keeper_check(s, rt_next_timer(s));
 			return;
 		}
 	}

@@ -176,4 +176,62 @@ G_TEST(exit_of_a_locked_goroutine_leaves_the_P_working)
 		gmprt_sleep(10000);
 }
 
+/*
+ * The last Ps to idle are given away by bound goroutines, one of which has a
+ * timer, while the thread that keeps the time sleeps for longer: it has to
+ * learn of the timer all the same.
+ */
+static gmprt_sem rounds[8];
+static long arrived, leave_ns;
+
+static void sleeps_for_an_hour(void *arg)
+{
+	(void)arg;
+	gmprt_sleep(3600 * G_SEC);
+}
+
+static void takes_a_thread(void *arg)
+{
+	(void)arg;
+	gmprt_block_enter();
+	g_nap(20 * G_MS);
+	gmprt_block_exit();
+	gmprt_wg_done(&wg);
+}
+
+static void computes_bound(void *round)
+{
+	gmprt_lock_os_thread();
+	for (;;) {
+		gmprt_sem_wait(round);
+		g_inc(&arrived);
+		while (g_now() < g_load(&leave_ns))
+			;
+	}
+}
+
+G_TEST(a_bound_sleeper_wakes_in_time_when_all_Ps_have_been_given_away)
+{
+	gmprt_lock_os_thread();
+	g_go(sleeps_for_an_hour, NULL);
+	for (int i = 1; i < g_procs; i++)
+		g_go(computes_bound, &rounds[i]);
+	gmprt_wg_add(&wg, g_procs + 2);
+	for (int i = 0; i < g_procs + 2; i++)
+		g_go(takes_a_thread, NULL);
+	gmprt_wg_wait(&wg);
+	for (int i = 0; i < 4; i++) {
+		int64_t then = g_now();
+
+		g_store(&arrived, 0);
+		g_store(&leave_ns, then + 20 * G_MS);
+		for (int k = 1; k < g_procs; k++)
+			gmprt_sem_post(&rounds[k]);
+		while (g_load(&arrived) < g_procs - 1 && g_now() < then + 10 * G_MS)
+			;
+		G_OK(gmprt_sleep(40 * G_MS));
+		G_LT(g_now() - then, 10 * G_SEC);
+	}
+}
+
 TEST_HARNESS_MAIN
