@@ -61,16 +61,15 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define GMPRT_NORETURN __attribute__((noreturn))
+#define GMPRT_NORETURN   __attribute__((noreturn))
 #define GMPRT_MUST_CHECK __attribute__((warn_unused_result))
-#define GMPRT_API __attribute__((visibility("default")))
+#define GMPRT_API        __attribute__((visibility("default")))
 
 /* A deadline that never comes. */
 #define GMPRT_FOREVER INT64_MAX
@@ -327,7 +326,8 @@ GMPRT_API int gmprt_chan_close(gmprt_chan *c);
 GMPRT_API size_t gmprt_chan_len(const gmprt_chan *c);
 GMPRT_API size_t gmprt_chan_cap(const gmprt_chan *c);
 
-enum gmprt_op { GMPRT_SEND, GMPRT_RECV };
+enum gmprt_op { GMPRT_SEND,
+		GMPRT_RECV };
 
 /* One case of a select. */
 struct gmprt_case {
@@ -391,7 +391,10 @@ typedef struct {
 } gmprt_sem;
 
 /* A semaphore that holds n units: gmprt_sem s = GMPRT_SEM_INIT(3); */
-#define GMPRT_SEM_INIT(n) { (uint32_t)(n) << 2, 0, NULL, NULL }
+#define GMPRT_SEM_INIT(n)                         \
+	{                                         \
+		(uint32_t)(n) << 2, 0, NULL, NULL \
+	}
 
 /* Takes a unit; blocks the G while there is none. 0; -EPERM; -EAGAIN
  * (_try); -ETIMEDOUT (_dl). */
@@ -501,7 +504,14 @@ GMPRT_API ssize_t gmprt_write_all(int fd, const void *buf, size_t n) GMPRT_MUST_
 GMPRT_API ssize_t gmprt_write_all_dl(int fd, const void *buf, size_t n, int64_t deadline)
 	GMPRT_MUST_CHECK;
 
-struct iovec; /* <sys/uio.h> */
+/*
+ * Not <sys/socket.h> itself, whose send() and recv() many programs have
+ * functions of their own called like. gmprt_socklen is its socklen_t.
+ */
+struct iovec;    /* <sys/uio.h> */
+struct msghdr;   /* <sys/socket.h> */
+struct sockaddr; /* <sys/socket.h> */
+typedef unsigned int gmprt_socklen;
 
 /* The same from and to n pieces of memory. */
 GMPRT_API ssize_t gmprt_readv(int fd, const struct iovec *iov, int n) GMPRT_MUST_CHECK;
@@ -519,17 +529,17 @@ GMPRT_API ssize_t gmprt_writev_dl(int fd, const struct iovec *iov, int n, int64_
  * byte only.
  */
 GMPRT_API ssize_t gmprt_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from,
-				 socklen_t *from_len) GMPRT_MUST_CHECK;
+				 gmprt_socklen *from_len) GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_recvfrom_try(int fd, void *buf, size_t n, int flags,
-				     struct sockaddr *from, socklen_t *from_len) GMPRT_MUST_CHECK;
+				     struct sockaddr *from, gmprt_socklen *from_len) GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_recvfrom_dl(int fd, void *buf, size_t n, int flags, struct sockaddr *from,
-				    socklen_t *from_len, int64_t deadline) GMPRT_MUST_CHECK;
+				    gmprt_socklen *from_len, int64_t deadline) GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_sendto(int fd, const void *buf, size_t n, int flags,
-			       const struct sockaddr *to, socklen_t to_len) GMPRT_MUST_CHECK;
+			       const struct sockaddr *to, gmprt_socklen to_len) GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_sendto_try(int fd, const void *buf, size_t n, int flags,
-				   const struct sockaddr *to, socklen_t to_len) GMPRT_MUST_CHECK;
+				   const struct sockaddr *to, gmprt_socklen to_len) GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_sendto_dl(int fd, const void *buf, size_t n, int flags,
-				  const struct sockaddr *to, socklen_t to_len, int64_t deadline)
+				  const struct sockaddr *to, gmprt_socklen to_len, int64_t deadline)
 	GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_recvmsg(int fd, struct msghdr *msg, int flags) GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_recvmsg_try(int fd, struct msghdr *msg, int flags) GMPRT_MUST_CHECK;
@@ -550,10 +560,10 @@ GMPRT_API ssize_t gmprt_sendmsg_dl(int fd, const struct msghdr *msg, int flags, 
  * the listener's queue. Sleep a while before the next call: it would fail at
  * once.
  */
-GMPRT_API int gmprt_accept(int fd, struct sockaddr *from, socklen_t *from_len) GMPRT_MUST_CHECK;
-GMPRT_API int gmprt_accept_try(int fd, struct sockaddr *from, socklen_t *from_len)
+GMPRT_API int gmprt_accept(int fd, struct sockaddr *from, gmprt_socklen *from_len) GMPRT_MUST_CHECK;
+GMPRT_API int gmprt_accept_try(int fd, struct sockaddr *from, gmprt_socklen *from_len)
 	GMPRT_MUST_CHECK;
-GMPRT_API int gmprt_accept_dl(int fd, struct sockaddr *from, socklen_t *from_len,
+GMPRT_API int gmprt_accept_dl(int fd, struct sockaddr *from, gmprt_socklen *from_len,
 			      int64_t deadline) GMPRT_MUST_CHECK;
 
 /*
@@ -564,11 +574,11 @@ GMPRT_API int gmprt_accept_dl(int fd, struct sockaddr *from, socklen_t *from_len
  * _try begins: 0: connected; -EAGAIN: under way. Then call it again after
  * gmprt_poll(fd, POLLOUT) for the result.
  */
-GMPRT_API int gmprt_connect(int fd, const struct sockaddr *to, socklen_t to_len)
+GMPRT_API int gmprt_connect(int fd, const struct sockaddr *to, gmprt_socklen to_len)
 	GMPRT_MUST_CHECK;
-GMPRT_API int gmprt_connect_try(int fd, const struct sockaddr *to, socklen_t to_len)
+GMPRT_API int gmprt_connect_try(int fd, const struct sockaddr *to, gmprt_socklen to_len)
 	GMPRT_MUST_CHECK;
-GMPRT_API int gmprt_connect_dl(int fd, const struct sockaddr *to, socklen_t to_len,
+GMPRT_API int gmprt_connect_dl(int fd, const struct sockaddr *to, gmprt_socklen to_len,
 			       int64_t deadline) GMPRT_MUST_CHECK;
 
 /*
