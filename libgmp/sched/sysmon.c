@@ -91,15 +91,17 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now, bool over)
 	return true;
 }
 
-/* 10 ms without a new slice, though something waits in the ring. */
+/* 10 ms without a new slice, though something waits in the ring. Just now
+ * there may be no `next`, and the one that runs may be in brackets. */
 static void watch_slice(struct rt_p *p, int64_t now)
 {
 	uint64_t slices = load_rlx(&p->slices);
+	bool next = load_rlx(&p->rq.next);
 
 	if (p->mon.slices != slices) {
 		p->mon.slices = slices;
 		p->mon.slice_ns = now;
-	} else if (now - p->mon.slice_ns > SLICE_MS * RT_NS_PER_MS && rt_runq_len(&p->rq) > 1) {
+	} else if (now - p->mon.slice_ns > SLICE_MS * RT_NS_PER_MS && rt_runq_len(&p->rq) > next) {
 		fetch_or_seq(&p->attention, RT_ATT_SLICE);
 		p->mon.slice_ns = now;
 	}
@@ -237,10 +239,10 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 		busy |= retake(s, p, now, over);
 		watch_timers(s, p, now); /* an idle P's too: its keeper may be busy */
 		rt_preempt_watch_way(s, p, now);
+		watch_slice(p, now);
 		if (rt_pword_state(load_rlx(&p->slot.word)) != RT_P_RUNNING)
 			continue;
 		p->mon.trimmed = false;
-		watch_slice(p, now);
 		*closely |= watch_next(s, p);
 	}
 	busy |= rt_poll_sysmon(s, now);

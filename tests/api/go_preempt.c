@@ -299,6 +299,48 @@ TEST(pairs_that_wake_each_other_share_one_P_by_time)
 	g_watch_end();
 }
 
+/* The pair of BenchmarkWakeupParallelSyscall: they are in the kernel, in turn,
+ * whenever somebody looks, and the one that is there has readied nobody yet. */
+static void is_in_the_kernel_then_wakes_the_other(void *arg)
+{
+	struct pair *p = arg;
+
+	while (gmprt_chan_recv(p->wake, NULL) == 0) {
+		gmprt_block_enter();
+		g_nap(p->limit);
+		gmprt_block_exit();
+		gmprt_chan_send(p->wake, NULL);
+	}
+	gmprt_wg_done(&wg);
+}
+
+static void sleeps_beside_a_pair_in_the_kernel(void)
+{
+	static struct pair p;
+
+	for (int i = 0; i < 100; i++) {
+		int64_t start = g_now();
+
+		p.limit = i % 10 * 5000;
+		p.wake = g_chan(0, 0);
+		gmprt_wg_add(&wg, 2);
+		g_go(is_in_the_kernel_then_wakes_the_other, &p);
+		g_go(is_in_the_kernel_then_wakes_the_other, &p);
+		G_OK(gmprt_chan_send(p.wake, NULL));
+		gmprt_sleep(10 * G_MS);
+		G_LT(g_now() - start, 2 * G_SLOW * G_SEC);
+		gmprt_chan_close(p.wake);
+		gmprt_wg_wait(&wg);
+	}
+}
+
+TEST(a_pair_that_is_in_the_kernel_by_turns_does_not_starve_a_third)
+{
+	g_watch("kernel", G_TIMEOUT * G_SLOW);
+	g_run(1, sleeps_beside_a_pair_in_the_kernel);
+	g_watch_end();
+}
+
 /* ---- TestTimerFairness ---- */
 
 static void offers(void *unused)
