@@ -4,9 +4,8 @@
  *
  * True when no P is held or on its way to an M, no work is queued, no timer is
  * armed, nobody waits for a file, no M is on its way back from brackets. Looked
- * at, under the lock, by each M that goes to the idle list, and by sysmon once a
- * second when all is idle: for what ended otherwise (a bound M's sleep, a
- * handed-off P).
+ * at, under the lock, by each M that goes to the idle list or gives its P to it,
+ * and by sysmon once a second when all is idle, for what ended otherwise.
  *
  * A thread that is no M may still post a semaphore. Who that thread is can't
  * be known, so any thread of the process beyond ours makes the report wait:

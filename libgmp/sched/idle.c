@@ -566,6 +566,8 @@ __cold void rt_wake(struct rt_sched *s)
 
 void rt_p_handoff(struct rt_sched *s, struct rt_p *p)
 {
+	bool asleep;
+
 	rt_lock(s);
 	if (!s->stopping && !rt_runq_len(&p->rq) && !rt_forkq_len(&p->fq) && !s->grq.n &&
 	    p->id < s->maxprocs) {
@@ -573,7 +575,10 @@ void rt_p_handoff(struct rt_sched *s, struct rt_p *p)
 		 * and files need a keeper: an M that finds nothing becomes it. */
 		if (is_kept_locked(s) || (rt_next_timer(s) == RT_FOREVER && !load_acq(&s->np.on))) {
 			rt_p_idle_put_locked(s, p);
+			asleep = rt_deadlocked_locked(s);
 			rt_unlock(s);
+			if (asleep)
+				rt_deadlock_report(s);
 			smp_mb(); /* pairs with rt_wake_others() */
 			if (rt_any_work(s))
 				rt_wake(s);
