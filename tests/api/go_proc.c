@@ -394,9 +394,9 @@ static void yields(void *unused)
 
 static void come_first(long who)
 {
-	long nobody = 0;
+	long none = 0;
 
-	__atomic_compare_exchange_n(&first, &nobody, who, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	__atomic_compare_exchange_n(&first, &none, who, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 static void waits_for_a_post(void *unused)

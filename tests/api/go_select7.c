@@ -33,7 +33,7 @@ static void recv_select_2(void *c)
 	g_inc(&done);
 }
 
-static void send(gmprt_chan *c, int way)
+static void send_in(gmprt_chan *c, int way)
 {
 	int one = 1;
 	struct gmprt_case k[] = {
@@ -60,7 +60,7 @@ G_TEST(a_received_element_may_be_dropped_by_every_form)
 				g_go_named("dropper", recv[i], c);
 				if (parked)
 					g_parked("dropper", 1);
-				send(c, way);
+				send_in(c, way);
 				g_until(&done, ++n);
 			}
 		}

@@ -26,12 +26,13 @@ static long stop, delay_ns;
 struct seen {
 	int lines;
 	int above; /* more than half of the busy Ps spin, and one more */
-	int quiet; /* how many of the last ones, in a row, have nobody spinning */
+	int quiet; /* most in a row with all Ps idle and nobody spinning */
 };
 
 static struct seen read_lines(const char *text)
 {
 	struct seen s = { 0, 0, 0 };
+	int row = 0;
 
 	for (const char *at = text; (at = strstr(at, "SCHED ")); at++) {
 		int procs, idle, spinning;
@@ -42,7 +43,9 @@ static struct seen read_lines(const char *text)
 			continue;
 		s.lines++;
 		s.above += 2 * spinning > procs - idle + 1;
-		s.quiet = spinning ? 0 : s.quiet + 1;
+		row = spinning || idle < procs ? 0 : row + 1;
+		if (row > s.quiet)
+			s.quiet = row;
 	}
 	return s;
 }
