@@ -8,6 +8,7 @@
 # that another CC=, LTO= or CFLAGS= rebuilds what it must and nothing else.
 # Variants (sanitizers, aarch64, LTO) are this same file run with another O=.
 
+# gmprt.h says it too: GMPRT_VERSION.
 VERSION := 0.1.0
 SONAME  := libgmprt.so.0
 
@@ -91,7 +92,7 @@ endif
 endif
 
 STD := -std=gnu11 $(OPT) -g $(WARN) -pthread
-LIB_CPPFLAGS := -D_GNU_SOURCE= -DGMPRT_VERSION='"$(VERSION)"' -Ilibgmp -Ilibgmp/include
+LIB_CPPFLAGS := -D_GNU_SOURCE= -Ilibgmp -Ilibgmp/include
 
 # Headers of other packages that our sources include, and what they link.
 DEP_HEADERS := $(sort $(shell grep -hoE '<(urcu|elfutils)[^>]*>' $(wildcard libgmp/*/*.[ch]) /dev/null))
@@ -207,9 +208,10 @@ $(O)/libgmprt.so: $(SO)
 
 # One object, its hidden symbols made local: a user's own function called
 # like one of ours can then not take its place.
-$(O)/gmprt.o: $(OBJS) $(O)/objects
+$(O)/gmprt.o: $(OBJS) $(O)/objects libgmp/gmprt.ld
 	$(call say,LD -r,$(@F))
-	$(Q)$(CC) -r -nostdlib $(filter-out -fsanitize=%,$(CODEGEN)) $(OPT) $(LTO_RELOC) -o $@.tmp $(OBJS)
+	$(Q)$(CC) -r -nostdlib $(filter-out -fsanitize=%,$(CODEGEN)) $(OPT) $(LTO_RELOC) \
+		-Wl,-T,libgmp/gmprt.ld -o $@.tmp $(OBJS)
 	$(Q)$(OBJCOPY) --localize-hidden $@.tmp $@
 	@rm -f $@.tmp
 

@@ -7,6 +7,10 @@
  * parked goroutine's stack is copied and unwound from the copy; if it has
  * parked anew meanwhile, it is shown without a stack.
  *
+ * The order is that of the numbers, so first comes main. For that all are
+ * listed first, 16 bytes each. Where these can't be had, or more come meanwhile
+ * than there is room for, they are shown in the order of their memory.
+ *
  * The work is done by a thread of its own: unwinding takes 150 KiB of stack,
  * more than a goroutine may have left. If no thread can be had, the dump comes
  * without stacks.
@@ -20,9 +24,11 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "api/api.h"
 #include "base/clock.h"
 #include "base/rcu.h"
 #include "base/sys.h"
@@ -33,19 +39,25 @@
 
 enum {
 	FRAMES_MAX = 50,
+	FRAMES_OUTER = 10, /* of a stack that is too deep, these too */
 	STACK_BYTES = 1 << 20,
 };
 
 struct dump {
 	int fd;
+	void (*put)(struct dump *d); /* what to dump */
 	struct rt_sched *s;
-	struct rt_unwind *unwind;
-	struct rt_g *self; /* who asked for the dump, or NULL */
+	struct rt_unwind *unwind;         /* NULL: stacks are left out */
+	int no_thread;                    /* an errno: for this reason */
+	struct rt_g *self;                /* who asked for the dump, or NULL */
 	struct rt_unwind_regs self_regs;
-	uint64_t nr;
 	size_t n;
 	char buf[8192];
 };
+
+/* One dump at a time, the run's dump_lock guards it. It is not malloc'ed: memory
+ * may be what has run out. */
+static struct dump the;
 
 /* ---- text --------------------------------------------------------- */
 
@@ -108,7 +120,6 @@ static void put_head(struct dump *d, uint64_t id, const char *name, const char *
 {
 	int64_t secs = since ? (rt_now_ns() - since) / RT_NS_PER_SEC : 0;
 
-	d->nr++;
 	putf(d, "goroutine %llu", (unsigned long long)id);
 	if (*name)
 		putf(d, " \"%s\"", name);
@@ -168,13 +179,11 @@ static __no_tsan __noinline bool still_parked(void *arg)
 	return v->id == k->id && v->nr_parks == k->nr_parks && v->reason == k->reason;
 }
 
-static void put_stack(struct dump *d, const struct rt_unwind_regs *regs, struct seen *parked)
+static void put_parked(struct dump *d, struct seen *k)
 {
-	struct rt_unwind_sink sink = { put, d, FRAMES_MAX };
+	struct rt_unwind_sink sink = { .text = put, .arg = d, .max_frames = FRAMES_MAX };
 
-	if (!d->unwind)
-		return;
-	if (rt_unwind_stack(d->unwind, regs, parked ? still_parked : NULL, parked, &sink) < 0)
+	if (d->unwind && rt_unwind_stack(d->unwind, &k->regs, still_parked, k, &sink) < 0)
 		putf(d, "\t(it moved meanwhile)\n");
 }
 
@@ -202,13 +211,14 @@ static const char *doing(const struct seen *k, enum rt_looked how)
 /* k's goroutine is m's. */
 static void put_running(struct dump *d, const struct seen *k, struct rt_m *m)
 {
-	struct rt_unwind_sink sink = { put, d, FRAMES_MAX };
+	struct rt_unwind_sink sink = { .text = put, .arg = d, .max_frames = FRAMES_MAX };
 	struct looked l = { .m = m };
 	char state[64];
 	int frames = 0;
 
 	flush(d);
 	l.how = d->unwind ? rt_look_at(m, &l.regs) : RT_LOOK_NOT;
+	l.regs.interrupted = l.how == RT_LOOK_RUNS || l.how == RT_LOOK_HELD;
 	if (l.how == RT_LOOK_HELD)
 		snprintf(state, sizeof(state), "runnable, preempted");
 	else
@@ -220,46 +230,202 @@ static void put_running(struct dump *d, const struct seen *k, struct rt_m *m)
 		putf(d, "\t(its stack is in use)\n");
 }
 
-static void put_g(struct rt_g *g, void *arg)
+/* Of the one that waits for the dump: its stack stands still. */
+static void put_self(struct dump *d)
 {
-	struct dump *d = arg;
+	struct rt_unwind_sink sink = { put, d, FRAMES_MAX, FRAMES_OUTER };
+
+	if (d->unwind)
+		rt_unwind_stack(d->unwind, &d->self_regs, NULL, NULL, &sink);
+}
+
+/* id: the goroutine that is meant; 0: whoever is there now. */
+static void put_g(struct dump *d, struct rt_g *g, uint64_t id)
+{
 	struct rt_m *m;
 	struct seen k;
 
 	see(g, &k);
-	if (k.id == 0)
+	if (k.id == 0 || (id && k.id != id))
 		return;
 	m = g == d->self ? NULL : running_on(d->s, g);
 	if (g == d->self) {
 		put_head(d, k.id, k.name, "running", 0);
-		put_stack(d, &d->self_regs, NULL);
+		put_self(d);
 	} else if (m) {
 		put_running(d, &k, m);
 	} else {
 		put_head(d, k.id, k.name, rt_reason_name(k.reason), k.reason ? k.since_ns : 0);
-		put_stack(d, &k.regs, &k);
+		put_parked(d, &k);
 	}
 	putf(d, "\n");
 	flush(d);
 }
 
-static void put_spawn(struct rt_spawn *sp, void *arg)
+static void put_spawn(struct dump *d, struct rt_spawn *sp, uint64_t id)
 {
-	struct dump *d = arg;
-	uint64_t id = load_acq(&sp->id);
+	uint64_t now = load_acq(&sp->id);
 
-	if (!id)
+	if (id && now != id)
+		put_head(d, id, "", "begun meanwhile", 0);
+	else if (now)
+		put_head(d, now, "", "runnable, not begun", 0);
+	else
 		return;
-	put_head(d, id, "", "runnable, not begun", 0);
 	putf(d, "\n");
+	flush(d);
+}
+
+static void put_work(struct dump *d, rt_work w, uint64_t id)
+{
+	if (rt_work_is_spawn(w))
+		put_spawn(d, rt_work_to_spawn(w), id);
+	else
+		put_g(d, rt_work_to_g(w), id);
+}
+
+/* ---- in order ----------------------------------------------------- */
+
+struct item {
+	uint64_t id;
+	rt_work who;
+};
+
+struct list {
+	struct item *at;
+	size_t n, room; /* n > room: there were more */
+};
+
+/* Enough for most: a dump may be wanted because memory has run out. */
+static struct item few[1024]; /* dump_lock */
+
+static void list_add(struct list *l, uint64_t id, rt_work who)
+{
+	if (id && l->n < l->room)
+		l->at[l->n] = (struct item){ id, who };
+	l->n += id != 0;
+}
+
+static void list_g(struct rt_g *g, void *list)
+{
+	list_add(list, load_acq(&g->id), rt_work_g(g));
+}
+
+static void list_spawn(struct rt_spawn *sp, void *list)
+{
+	list_add(list, load_acq(&sp->id), rt_work_spawn(sp));
+}
+
+/* Those that have not begun first: one that begins meanwhile is listed twice,
+ * not never. */
+static void list_all(struct rt_sched *s, struct list *l)
+{
+	l->n = 0;
+	rt_spawn_each(&s->spawns, list_spawn, l);
+	rt_stacks_each(&s->stacks, list_g, l);
+}
+
+/* By number; of one that is there twice the one that has begun comes last. */
+static int item_order(const void *x, const void *y)
+{
+	const struct item *a = x, *b = y;
+
+	if (a->id != b->id)
+		return a->id < b->id ? -1 : 1;
+	return (int)rt_work_is_spawn(b->who) - (int)rt_work_is_spawn(a->who);
+}
+
+static bool list_room(struct list *l, size_t n)
+{
+	l->room = n + n / 8 + 64;
+	l->at = l->room > ARRAY_SIZE(few) ? rt_map(l->room * sizeof(*l->at)) : few;
+	return l->at != NULL;
+}
+
+static void list_free(struct list *l)
+{
+	if (l->at != few)
+		rt_unmap(l->at, l->room * sizeof(*l->at));
+}
+
+/* False: not listed, for want of memory or because too many came meanwhile. */
+static bool list_make(struct rt_sched *s, struct list *l)
+{
+	*l = (struct list){ 0 };
+	list_all(s, l); /* only counts */
+	if (!list_room(l, l->n))
+		return false;
+	list_all(s, l);
+	if (l->n > l->room) {
+		list_free(l);
+		return false;
+	}
+	qsort(l->at, l->n, sizeof(*l->at), item_order);
+	return true;
+}
+
+static void put_list(struct dump *d, const struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (i + 1 == l->n || l->at[i].id != l->at[i + 1].id)
+			put_work(d, l->at[i].who, l->at[i].id);
+}
+
+static void put_any_g(struct rt_g *g, void *dump)
+{
+	put_g(dump, g, 0);
+}
+
+static void put_any_spawn(struct rt_spawn *sp, void *dump)
+{
+	put_spawn(dump, sp, 0);
+}
+
+/* Why stacks are short or missing, if they are. */
+static void put_note(struct dump *d)
+{
+	const char *note = d->unwind ? rt_unwind_note(d->unwind) : "no memory for stacks";
+
+	if (d->no_thread)
+		putf(d, "(no stacks: no thread to unwind them: %s)\n", strerror(d->no_thread));
+	else if (note)
+		putf(d, "(%s)\n", note);
 }
 
 static void put_all(struct dump *d)
 {
-	rt_stacks_each(&d->s->stacks, put_g, d);
-	rt_spawn_each(&d->s->spawns, put_spawn, d);
-	if (d->unwind && rt_unwind_note(d->unwind))
-		putf(d, "(%s)\n", rt_unwind_note(d->unwind));
+	struct list l;
+
+	if (list_make(d->s, &l)) {
+		put_list(d, &l);
+		list_free(&l);
+	} else {
+		rt_spawn_each(&d->s->spawns, put_any_spawn, d);
+		rt_stacks_each(&d->s->stacks, put_any_g, d);
+	}
+	put_note(d);
+	flush(d);
+}
+
+/* Line by line: there may be no time for all. */
+static void put_line(void *arg, const char *text, size_t len)
+{
+	put(arg, text, len);
+	flush(arg);
+}
+
+static void put_overflowed(struct dump *d)
+{
+	struct rt_unwind_sink sink = { put_line, d, FRAMES_MAX, FRAMES_OUTER };
+	struct seen k;
+
+	see(d->self, &k);
+	putf(d, "\n");
+	put_head(d, k.id, k.name, "running", 0);
+	flush(d);
+	if (d->unwind)
+		rt_unwind_stack(d->unwind, &d->self_regs, NULL, NULL, &sink);
+	put_note(d);
 	flush(d);
 }
 
@@ -270,31 +436,50 @@ static void *dump_thread(void *arg)
 	struct dump *d = arg;
 
 	d->unwind = rt_unwind_open(NULL);
-	put_all(d);
+	d->put(d);
 	rt_unwind_close(d->unwind);
 	return NULL;
 }
 
-/* By a thread with enough stack; else right here, without stacks. */
-static void dump_by_thread(struct dump *d)
+static int thread_start(pthread_t *t, struct dump *d)
 {
 	pthread_attr_t attr;
+	int r = pthread_attr_init(&attr);
+
+	if (r)
+		return r;
+	r = pthread_attr_setstacksize(&attr, STACK_BYTES);
+	if (r == 0)
+		r = pthread_create(t, &attr, dump_thread, d);
+	pthread_attr_destroy(&attr);
+	return r;
+}
+
+/* self: the one whose regs these are, and who waits until this returns; or
+ * NULL. By a thread with enough stack; else right here, without stacks. */
+static void dump(int fd, void (*what)(struct dump *), struct rt_sched *s, struct rt_g *self,
+		 const struct rt_unwind_regs *regs)
+{
 	pthread_t t;
 	int r;
 
-	if (pthread_attr_init(&attr)) {
-		put_all(d);
-		return;
+	pthread_mutex_lock(&s->dump_lock);
+	the.n = 0; /* a child of fork() may find the rest of its parent's */
+	the.fd = fd;
+	the.put = what;
+	the.s = s;
+	the.unwind = NULL;
+	the.self = self;
+	the.self_regs = *regs;
+	the.no_thread = 0;
+	r = thread_start(&t, &the);
+	if (r == 0) {
+		pthread_join(t, NULL);
+	} else {
+		the.no_thread = r;
+		what(&the);
 	}
-	r = pthread_attr_setstacksize(&attr, STACK_BYTES);
-	if (r == 0)
-		r = pthread_create(&t, &attr, dump_thread, d);
-	pthread_attr_destroy(&attr);
-	if (r) {
-		put_all(d);
-		return;
-	}
-	pthread_join(t, NULL);
+	pthread_mutex_unlock(&s->dump_lock);
 }
 
 /* Registers of this very place, for unwinding the caller. */
@@ -309,34 +494,42 @@ static __always_inline_ void regs_here(struct rt_unwind_regs *r)
 #endif
 }
 
-GMPRT_API __noinline void gmprt_dump(int fd)
+/* The registers are those of the function it is inlined into. */
+static __always_inline_ void dump_all(int fd)
 {
 	struct rt_m *m = rt_m_self();
+	struct rt_unwind_regs regs = { 0 };
+	struct rt_g *self = NULL;
+	struct rt_sched *s;
 	int saved = errno;
-	struct dump *d;
 
 	rt_rcu_read_lock();
-	d = rt_zalloc(sizeof(*d));
-	if (!d) {
-		rt_rcu_read_unlock();
-		return;
+	s = load_acq(&rt_cur);
+	if (s && m && m->s == s && m->curg) {
+		self = m->curg;
+		regs_here(&regs);
+		regs.stack_hi = (uintptr_t)self;
 	}
-	d->fd = fd;
-	d->s = load_acq(&rt_cur);
-	if (!d->s) {
-		putf(d, "gmprt: no run is under way\n");
-		flush(d);
-	} else {
-		if (m && m->curg && m->s == d->s) {
-			d->self = m->curg;
-			regs_here(&d->self_regs);
-			d->self_regs.stack_hi = (uintptr_t)m->curg;
-		}
-		pthread_mutex_lock(&d->s->dump_lock);
-		dump_by_thread(d);
-		pthread_mutex_unlock(&d->s->dump_lock);
-	}
-	rt_free(d);
+	if (s)
+		dump(fd, put_all, s, self, &regs);
+	else
+		dprintf(fd, "gmprt: no run is under way\n");
 	rt_rcu_read_unlock();
 	errno = saved;
+}
+
+GMPRT_API __noinline void gmprt_dump(int fd)
+{
+	dump_all(fd);
+}
+
+__noinline void rt_dump_report(int fd)
+{
+	dump_all(fd);
+}
+
+void rt_dump_overflow(int fd, struct rt_sched *s, struct rt_g *g,
+		      const struct rt_unwind_regs *regs)
+{
+	dump(fd, put_overflowed, s, g, regs);
 }

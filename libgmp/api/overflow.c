@@ -5,10 +5,23 @@
  * The guard at a stack's end makes the access fault. The handler, on the M's
  * alternate stack, looks whether the address lies in the slot of the
  * goroutine that runs on this M, below its usable part; then it names the
- * goroutine and ends the process with status 2. Any other fault goes to
- * whoever handled it before us, with everything as if we had not been there.
+ * goroutine, has its stack shown, and ends the process with status 2. Any
+ * other fault goes to whoever handled it before us, with everything as if we
+ * had not been there.
  *
- * Only async-signal-safe calls here: no dump, the heap may be in any state.
+ * The line that names it is written first, by async-signal-safe calls alone.
+ * The stack is what a reader wants next, but libdw allocates, takes the dynamic
+ * loader's lock and 150 KiB of stack, and the goroutine may have been anywhere:
+ * half way through malloc, or in dlopen(). So this thread asks sysmon for it,
+ * whose stack is sound and whose malloc is mostly another arena's, and waits, at
+ * most a second. Whatever hangs or breaks meanwhile, this thread then ends the
+ * process: other faults and abort() stop their threads, exit() and the end of
+ * the run wait for us.
+ *
+ * Rejected. Unwinding right here, on a stack mapped for it: hangs if the
+ * goroutine was in malloc, as one that recurses and allocates mostly is.
+ * pthread_create() here: allocates. A thread kept ready for it: one more in
+ * every program. alarm() as the limit: somebody may have blocked SIGALRM.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,17 +30,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "api/api.h"
 #include "base/bug.h"
+#include "base/clock.h"
 #include "base/sys.h"
 #include "sched/atfork.h"
 #include "sched/switch.h"
 
 enum { ALT_STACK_BYTES = 64 * 1024 };
 
+#define TRACE_NS RT_NS_PER_SEC /* how long the stack's text may take */
+
 static struct sigaction before_segv, before_bus;
+static pid_t reporting; /* the process whose overflow is being reported; 0: none */
+
+/* Written before sysmon is asked, read by it. */
+static struct {
+	struct rt_sched *s;
+	struct rt_g *g;
+	struct rt_unwind_regs regs;
+	uint32_t done; /* futex */
+} trace;
 
 /* ---- the report --------------------------------------------------- */
 
@@ -49,7 +75,15 @@ static char *put_num(char *to, const char *end, uint64_t n)
 	return put_str(to, end, d);
 }
 
-static _Noreturn void report_sig(struct rt_g *g)
+/* What can't be written nobody reads: no reason to stop. */
+static void write_sig(const char *text, size_t len)
+{
+	ssize_t n = write(STDERR_FILENO, text, len);
+
+	(void)n;
+}
+
+static void name_sig(struct rt_g *g)
 {
 	char line[256], *end = line + sizeof(line) - 1, *p = line;
 
@@ -65,9 +99,83 @@ static _Noreturn void report_sig(struct rt_g *g)
 	p = put_str(p, end, " KiB; give it more with gmprt_attr.stack_size "
 			    "or gmprt_options.stack_size");
 	*p++ = '\n';
-	/* Nothing to do if nobody reads it. */
-	if (write(STDERR_FILENO, line, (size_t)(p - line)) < 0)
-		_exit(2);
+	write_sig(line, (size_t)(p - line));
+}
+
+/* The end is another thread's to make. */
+static _Noreturn void halt_sig(int sig)
+{
+	(void)sig;
+	for (;;)
+		pause();
+}
+
+/* A child forked meanwhile has nobody who reports. */
+static bool is_reporting_sig(void)
+{
+	pid_t who = load_acq(&reporting);
+
+	return who && who == getpid();
+}
+
+static void hold_exit(void)
+{
+	if (is_reporting_sig())
+		halt_sig(0);
+}
+
+/* On sysmon, which then stays here: without it no run comes to its end, so main
+ * can't return with a status of its own. */
+static void show_stack(void)
+{
+	rt_dump_overflow(STDERR_FILENO, trace.s, trace.g, &trace.regs);
+	store_rel(&trace.done, 1);
+	rt_futex_wake(&trace.done, 1);
+	halt_sig(0);
+}
+
+static struct rt_unwind_regs regs_sig(struct rt_g *g, const void *ctx)
+{
+	const mcontext_t *c = &((const ucontext_t *)ctx)->uc_mcontext;
+
+	return (struct rt_unwind_regs){
+#if defined(__x86_64__)
+		.pc = (uintptr_t)c->gregs[REG_RIP],
+		.sp = (uintptr_t)c->gregs[REG_RSP],
+		.fp = (uintptr_t)c->gregs[REG_RBP],
+#elif defined(__aarch64__)
+		.pc = c->pc,
+		.sp = c->sp,
+		.fp = c->regs[29],
+		.lr = c->regs[30],
+#endif
+		.stack_hi = (uintptr_t)g,
+		.stack_lo = (uintptr_t)rt_g_stack_lo(g),
+		.interrupted = true,
+	};
+}
+
+static _Noreturn void report_sig(struct rt_m *m, struct rt_g *g, const void *ctx)
+{
+	static const char cut[] = "(the stack can't be shown, or not within a second)\n";
+	int64_t until = rt_now_ns() + TRACE_NS;
+	pid_t was = load_rlx(&reporting);
+	sigset_t all;
+
+	if (was == getpid() || !cas_seq(&reporting, was, getpid()))
+		halt_sig(0); /* another goroutine was first */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL); /* preemption too */
+	name_sig(g);
+	sigaction(SIGABRT, &(struct sigaction){ .sa_handler = halt_sig }, NULL);
+	trace.s = m->s;
+	trace.g = g;
+	trace.regs = regs_sig(g, ctx);
+	rt_sysmon_call_sig(show_stack);
+	while (!load_acq(&trace.done) && !load_acq(&m->s->sysmon_gone) && rt_now_ns() < until)
+		rt_futex_wait(&trace.done, 0, until);
+	if (!load_acq(&trace.done))
+		write_sig(cut, strlen(cut));
 	_exit(2);
 }
 
@@ -94,8 +202,10 @@ static void on_fault(int sig, siginfo_t *info, void *ctx)
 	struct rt_g *g = m ? m->curg : rt_orphan_at(at);
 	int saved = errno;
 
+	if (is_reporting_sig())
+		halt_sig(sig);
 	if (g && info->si_code > 0 && at >= rt_g_slot(g) && at < rt_g_stack_lo(g))
-		report_sig(g);
+		report_sig(m, g, ctx);
 	pass_on(sig, info, ctx);
 	errno = saved;
 }
@@ -132,6 +242,7 @@ static void install(void)
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGSEGV, &sa, &before_segv);
 	sigaction(SIGBUS, &sa, &before_bus);
+	atexit(hold_exit);
 	rt_m_thread_init = altstack_set;
 	rt_m_thread_fini = altstack_drop;
 }

@@ -20,6 +20,12 @@
 #include "api/api.h"
 #include "sched/sched.h"
 
+static void dump_and_abort(void)
+{
+	gmprt_dump(STDERR_FILENO);
+	abort();
+}
+
 static void on_sigquit(int sig)
 {
 	static const char line[] = "SIGQUIT: quit\n\n";
@@ -27,14 +33,8 @@ static void on_sigquit(int sig)
 	ssize_t n = write(STDERR_FILENO, line, sizeof(line) - 1);
 
 	(void)sig, (void)n;
-	rt_sysmon_call_hook_sig();
+	rt_sysmon_call_sig(dump_and_abort);
 	errno = saved;
-}
-
-static void dump_and_abort(void)
-{
-	gmprt_dump(STDERR_FILENO);
-	abort();
 }
 
 void rt_quit_arm(void)
@@ -43,7 +43,6 @@ void rt_quit_arm(void)
 				.sa_flags = SA_ONSTACK | SA_RESTART | SA_RESETHAND };
 	struct sigaction old;
 
-	rt_sysmon_hook = dump_and_abort;
 	sigemptyset(&sa.sa_mask);
 	if (sigaction(SIGQUIT, NULL, &old) == 0 && !(old.sa_flags & SA_SIGINFO) &&
 	    old.sa_handler == SIG_DFL)

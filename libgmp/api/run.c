@@ -122,7 +122,7 @@ GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), voi
 	r = params_make(opt, &par);
 	if (r)
 		return r;
-	rt_bug_dump = gmprt_dump;
+	rt_bug_dump = rt_dump_report;
 	rt_forked_hook = rt_quit_disarm;
 	rt_overflow_install();
 	rt_preempt_install();

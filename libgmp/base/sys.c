@@ -352,17 +352,38 @@ static int sanitizer_threads(void)
 }
 #endif
 
+/* The number behind a key of /proc/self/status, or 0. Without stdio, which
+ * allocates: memory may be what has run out. */
+static int status_number(int fd, const char *key)
+{
+	size_t len = strlen(key), have = 0;
+	char text[1024];
+	ssize_t n;
+
+	while ((n = read(fd, text + have, sizeof(text) - 1 - have)) > 0) {
+		const char *at;
+
+		have += (size_t)n;
+		text[have] = '\0';
+		at = strstr(text, key);
+		if (at && strchr(at + len, '\n'))
+			return atoi(at + len);
+		if (have > sizeof(text) / 2) { /* lines may be long: keep the end */
+			memmove(text, text + have - sizeof(text) / 4, sizeof(text) / 4);
+			have = sizeof(text) / 4;
+		}
+	}
+	return 0;
+}
+
 int rt_thread_count(void)
 {
-	int saved = errno, n = 0;
-	FILE *f = fopen("/proc/self/status", "re");
-	char line[128];
+	int saved = errno, n = 0, fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Threads: %d", &n) == 1)
-			break;
-	if (f)
-		fclose(f);
+	if (fd >= 0) {
+		n = status_number(fd, "\nThreads:");
+		close(fd);
+	}
 	n -= sanitizer_threads();
 	errno = saved;
 	return n;

@@ -30,6 +30,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -43,6 +44,12 @@
 #else
 #define RED_ZONE 0
 #endif
+
+enum {
+	SLIDE_BELOW = 4096,      /* more than a frame saves of its caller's */
+	STEPS_MAX = 1000,        /* frames looked at, hidden ones too */
+	TAIL_STEPS_MAX = 250000, /* the same where the outermost are wanted: 0.3 s */
+};
 
 /* ---- memory ------------------------------------------------------- */
 
@@ -79,24 +86,44 @@ static ssize_t read_process(void *arg, uintptr_t addr, void *buf, size_t len)
 	return -errno;
 }
 
+/* Fills the copy from lo on; false: nothing can be read there. */
+static bool copy_from(struct rt_unwind *u, uintptr_t lo)
+{
+	uintptr_t hi = u->regs->stack_hi;
+	ssize_t n;
+
+	if (hi - lo > RT_UNWIND_BYTES)
+		hi = lo + RT_UNWIND_BYTES;
+	n = u->read(u->read_arg, lo, u->copy, hi - lo);
+	u->lo = lo;
+	u->hi = lo + (n > 0 ? (uintptr_t)n : 0);
+	return n > 0;
+}
+
 /* Fills the copy with what can be had, which may be nothing. */
 static void copy_stack(struct rt_unwind *u)
 {
 	uintptr_t sp = u->regs->sp, hi = u->regs->stack_hi, lo = sp - RED_ZONE;
-	ssize_t n;
 
 	u->lo = u->hi = sp;
 	if (sp % sizeof(uintptr_t) || sp >= hi || lo > sp)
 		return;
-	if (hi - lo > RT_UNWIND_BYTES)
-		hi = lo + RT_UNWIND_BYTES;
-	n = u->read(u->read_arg, lo, u->copy, hi - lo);
-	if (n <= 0 && RED_ZONE > 0) { /* the red zone may reach into the guard */
-		lo = sp;
-		n = u->read(u->read_arg, lo, u->copy, hi - lo);
-	}
-	u->lo = lo;
-	u->hi = lo + (n > 0 ? (uintptr_t)n : 0);
+	if (lo < u->regs->stack_lo)
+		lo = u->regs->stack_lo;
+	/* The red zone may reach into the guard. */
+	if (lo < hi && !copy_from(u, lo) && lo < sp)
+		copy_from(u, sp);
+}
+
+/* The copy ends below addr: moves it there. A frame's words are asked for from
+ * its end downwards, so what lies a little below is wanted too. */
+static bool copy_slide(struct rt_unwind *u, uintptr_t addr)
+{
+	uintptr_t lo = addr - SLIDE_BELOW;
+
+	if (!u->sink->tail_frames || addr < u->hi || addr >= u->regs->stack_hi)
+		return false;
+	return copy_from(u, lo > u->lo ? lo : u->lo);
 }
 
 /* Return addresses may be signed there; what isn't signed is not changed.
@@ -114,9 +141,15 @@ static uintptr_t strip_signature(uintptr_t word)
 #endif
 }
 
+static bool in_copy(const struct rt_unwind *u, uintptr_t addr, size_t len)
+{
+	return addr >= u->lo && addr <= u->hi && u->hi - addr >= len;
+}
+
 static bool copy_word(struct rt_unwind *u, uintptr_t addr, uintptr_t *word)
 {
-	if (addr < u->lo || addr > u->hi || u->hi - addr < sizeof(*word)) {
+	if (!in_copy(u, addr, sizeof(*word)) &&
+	    !(copy_slide(u, addr) && in_copy(u, addr, sizeof(*word)))) {
 		u->missed = true;
 		u->miss_at = addr;
 		return false;
@@ -128,16 +161,57 @@ static bool copy_word(struct rt_unwind *u, uintptr_t addr, uintptr_t *word)
 
 /* ---- frames ------------------------------------------------------- */
 
-/* Writes one frame; false: it is one too many. */
+static void put(struct rt_unwind *u, struct rt_unwind_pc at)
+{
+	const struct rt_unwind_name *name = rt_unwind_name(u, at);
+
+	u->nr_frames++;
+	u->sink->text(u->sink->arg, name->text, name->len);
+}
+
+/* Shows one frame, now or at the end; false: it is one too many. */
+static bool show(struct rt_unwind *u, struct rt_unwind_pc at)
+{
+	if (u->nr_frames < u->sink->max_frames || u->nr_frames == 0)
+		put(u, at);
+	else if (u->sink->tail_frames)
+		u->tail[u->nr_tail++ % RT_UNWIND_TAIL] = at;
+	else
+		u->elided = true;
+	return !u->elided;
+}
+
+/* The frame of ours that was held back; as show(). */
+static bool show_public(struct rt_unwind *u)
+{
+	struct rt_unwind_pc at = u->public;
+
+	u->public.pc = 0;
+	return !at.pc || show(u, at);
+}
+
+/* The next frame, innermost first; false: no more are wanted. */
 static bool frame(struct rt_unwind *u, uintptr_t pc, enum rt_how how)
 {
-	if (u->nr_frames >= u->sink->max_frames && u->nr_frames > 0) {
-		u->elided = true;
+	struct rt_unwind_pc at = { pc, how };
+	enum rt_whose whose;
+
+	if (u->nr_steps++ == (u->sink->tail_frames ? TAIL_STEPS_MAX : STEPS_MAX)) {
+		u->elided = true; /* garbage may make a stack endless */
 		return false;
 	}
-	u->nr_frames++;
-	rt_unwind_put(u, pc, how);
+	whose = u->whole ? RT_FRAME_USERS : rt_unwind_name(u, at)->whose;
+	if (whose == RT_FRAME_USERS)
+		return show_public(u) && show(u, at);
+	if (whose == RT_FRAME_PUBLIC)
+		u->public = at;
 	return true;
+}
+
+/* The first of all frames. */
+static enum rt_how first_how(const struct rt_unwind *u)
+{
+	return u->regs->interrupted ? RT_PC_INTERRUPTED : RT_PC_PARKED;
 }
 
 static int on_frame(Dwfl_Frame *state, void *arg)
@@ -151,8 +225,8 @@ static int on_frame(Dwfl_Frame *state, void *arg)
 	if (!rt_dw.dwfl_frame_pc(state, &pc, &interrupted))
 		return DWARF_CB_ABORT;
 	how = interrupted ? RT_PC_INTERRUPTED : RT_PC_CALLED;
-	if (u->nr_frames == 0)
-		how = RT_PC_PARKED;
+	if (u->nr_steps == 0)
+		how = first_how(u);
 	return frame(u, pc, how) ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
@@ -201,17 +275,26 @@ static bool set_registers(Dwfl_Thread *thread, void *arg)
 	return ok;
 }
 
+static void __printf(2, 3) no_further(struct rt_unwind *u, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(u->why, sizeof(u->why), fmt, ap);
+	va_end(ap);
+}
+
 /* Why the word at miss_at was not there. */
-static void add_miss(struct rt_unwind *u)
+static void say_miss(struct rt_unwind *u)
 {
 	uintptr_t at = u->miss_at;
 
 	if (at < u->regs->sp || at >= u->regs->stack_hi)
-		rt_unwind_add(u, "(no further: %#lx is not on this stack)\n", (unsigned long)at);
+		no_further(u, "%#lx is not on this stack", (unsigned long)at);
 	else if (u->hi - u->lo == RT_UNWIND_BYTES)
-		rt_unwind_add(u, "(no further: deeper than %lu KiB)\n", RT_UNWIND_BYTES >> 10);
+		no_further(u, "deeper than %lu KiB", RT_UNWIND_BYTES >> 10);
 	else
-		rt_unwind_add(u, "(no further: %#lx can't be read)\n", (unsigned long)at);
+		no_further(u, "%#lx can't be read", (unsigned long)at);
 }
 
 /* libdw takes a return address that can't be read for the root's, too. */
@@ -222,15 +305,14 @@ static void walk_by_dw(struct rt_unwind *u)
 	rt_dw.dwfl_errno(); /* forget an old error */
 	u->missed = false;
 	r = rt_dw.dwfl_getthread_frames(u->dwfl, 1, on_frame, u);
-	if (!u->nr_frames)
-		frame(u, u->regs->pc, RT_PC_PARKED);
+	if (!u->nr_steps)
+		frame(u, u->regs->pc, first_how(u));
 	if (u->elided || (r == 0 && !u->missed))
 		return;
 	if (u->missed)
-		add_miss(u);
+		say_miss(u);
 	else
-		rt_unwind_add(u, "(no further: %.200s)\n", rt_dw.dwfl_errmsg(-1));
-	rt_unwind_emit(u);
+		no_further(u, "%.200s", rt_dw.dwfl_errmsg(-1));
 }
 
 static bool is_code(const struct rt_unwind *u, uintptr_t pc)
@@ -245,12 +327,44 @@ static void walk_by_fp(struct rt_unwind *u)
 {
 	uintptr_t fp = u->regs->fp, floor = u->regs->sp, next, pc;
 
-	frame(u, u->regs->pc, RT_PC_PARKED);
+	frame(u, u->regs->pc, first_how(u));
 	while (fp >= floor && fp % sizeof(fp) == 0 && copy_word(u, fp, &next) &&
 	       copy_word(u, fp + sizeof(fp), &pc) && is_code(u, pc) && frame(u, pc, RT_PC_CALLED)) {
 		floor = fp + sizeof(fp);
 		fp = next;
 	}
+}
+
+static void walk(struct rt_unwind *u, bool whole)
+{
+	u->whole = whole;
+	u->nr_frames = u->nr_steps = u->nr_tail = 0;
+	u->elided = false;
+	u->public.pc = 0;
+	u->why[0] = '\0';
+	if (u->dwfl)
+		walk_by_dw(u);
+	else
+		walk_by_fp(u);
+	if (!u->elided)
+		show_public(u);
+}
+
+/* What is to be said below the frames. */
+static void put_end(struct rt_unwind *u)
+{
+	int n = u->nr_tail, first = n - u->sink->tail_frames;
+
+	if (first > 0 && !u->elided)
+		rt_unwind_add(u, "...%d frames elided...\n", first);
+	rt_unwind_emit(u);
+	for (int i = first > 0 ? first : 0; i < n && !u->elided; i++)
+		put(u, u->tail[i % RT_UNWIND_TAIL]);
+	if (u->elided)
+		rt_unwind_add(u, "(more frames)\n");
+	if (u->why[0])
+		rt_unwind_add(u, "(no further: %s)\n", u->why);
+	rt_unwind_emit(u);
 }
 
 int rt_unwind_stack(struct rt_unwind *u, const struct rt_unwind_regs *regs,
@@ -260,21 +374,15 @@ int rt_unwind_stack(struct rt_unwind *u, const struct rt_unwind_regs *regs,
 
 	u->regs = regs;
 	u->sink = sink;
-	u->nr_frames = 0;
-	u->elided = false;
 	copy_stack(u);
 	if (still && !still(still_arg)) {
 		errno = saved;
 		return -EAGAIN;
 	}
-	if (u->dwfl)
-		walk_by_dw(u);
-	else
-		walk_by_fp(u);
-	if (u->elided) {
-		rt_unwind_add(u, "(more frames)\n");
-		rt_unwind_emit(u);
-	}
+	walk(u, false);
+	if (u->nr_frames == 0)
+		walk(u, true);
+	put_end(u);
 	errno = saved;
 	return u->nr_frames;
 }
@@ -302,6 +410,9 @@ struct rt_unwind *rt_unwind_open(const struct rt_unwind_opts *opts)
 	u->read = opts->read ? opts->read : read_process;
 	u->read_arg = opts->read ? opts->read_arg : u;
 	u->mem_fd = -1;
+	u->own = opts->own;
+	if (u->self && !u->own.hi)
+		u->own = rt_unwind_own();
 	rt_unwind_dw_open(u, opts->no_libdw, &threads);
 	errno = saved;
 	return u;

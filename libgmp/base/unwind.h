@@ -25,8 +25,14 @@
 
 /* At most this much of a stack is looked at, from sp upwards. */
 #define RT_UNWIND_BYTES (64UL << 10)
+#define RT_UNWIND_TAIL 16
 
 struct rt_unwind;
+
+/* Addresses from lo to hi - 1. */
+struct rt_unwind_range {
+	uintptr_t lo, hi;
+};
 
 /* All NULL or 0: this process. */
 struct rt_unwind_opts {
@@ -36,15 +42,18 @@ struct rt_unwind_opts {
 	ssize_t (*read)(void *arg, uintptr_t addr, void *buf, size_t len);
 	void *read_arg;
 	bool no_libdw; /* behave as where libdw is not installed */
+	struct rt_unwind_range own; /* whose frames are hidden; empty: this library's code */
 };
 
-/* What a switch saved. No other register is known, and none is needed. */
+/* What a switch saved, or a signal's frame has. No other register is needed. */
 struct rt_unwind_regs {
 	uintptr_t pc; /* where it will go on */
 	uintptr_t sp;
 	uintptr_t fp;       /* rbp, x29 */
 	uintptr_t lr;       /* x30; 0 elsewhere */
 	uintptr_t stack_hi; /* first address beyond the stack */
+	uintptr_t stack_lo; /* nothing below can be read; 0: not known */
+	bool interrupted;   /* by a signal: pc has not been executed yet */
 };
 
 struct rt_unwind_sink {
@@ -52,6 +61,9 @@ struct rt_unwind_sink {
 	void (*text)(void *arg, const char *text, size_t len);
 	void *arg;
 	int max_frames; /* functions inlined into a frame are not counted */
+	/* So many of the outermost frames are shown too, at most RT_UNWIND_TAIL;
+	 * then the whole stack is looked at, which must be standing still. */
+	int tail_frames;
 };
 
 /* A session; opts may be NULL and is not kept. NULL: no memory. */
@@ -72,6 +84,10 @@ const char *rt_unwind_note(const struct rt_unwind *u);
  * information the second line has the file's name and an address in it, for
  * addr2line. A stack that can't be followed to its root ends with a line in
  * parentheses that says why.
+ *
+ * Of frames in opts.own that follow each other at most one is shown, the
+ * outermost whose function is called gmprt_*: what the user called. A stack
+ * without any other frame is shown whole.
  *
  * still(still_arg) is asked once, after the stack was copied and before
  * anything is written: "has it stayed parked, since before regs were read?"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * unwind_int.h - what unwind.c, unwind_name.c and unwind_dw.c share
+ * unwind_int.h - what the unwind*.c share
  *
  * A session belongs to whoever calls into it (unwind.h says: one at a time).
- * Within it `names` is unwind_name.c's, `dwfl` is opened by unwind_dw.c; all
- * else is unwind.c's.
+ * Within it `names` and `unkept` are unwind_name.c's, `dwfl` is opened by
+ * unwind_dw.c; all else is unwind.c's.
  */
 #ifndef RT_BASE_UNWIND_INT_H
 #define RT_BASE_UNWIND_INT_H
@@ -23,10 +23,21 @@ enum rt_how {
 	RT_PC_PARKED,      /* like RT_PC_CALLED, but for one that has yet to begin */
 };
 
-/* The text for one pc. */
-struct rt_unwind_name {
+struct rt_unwind_pc {
 	uintptr_t pc;
 	enum rt_how how;
+};
+
+enum rt_whose {
+	RT_FRAME_USERS,
+	RT_FRAME_PUBLIC, /* in opts.own, and called gmprt_* */
+	RT_FRAME_OWN,    /* in opts.own */
+};
+
+/* What stands at one pc. */
+struct rt_unwind_name {
+	struct rt_unwind_pc at;
+	enum rt_whose whose;
 	size_t len;
 	char *text; /* NULL: free slot */
 };
@@ -38,18 +49,26 @@ struct rt_unwind {
 	void *read_arg;
 	int mem_fd; /* /proc/PID/mem, or -1 */
 	Dwfl *dwfl; /* NULL: frame pointers only */
+	struct rt_unwind_range own;
 
 	struct rt_unwind_name *names; /* open addressing, linear probing */
 	size_t nr_names, nr_slots;
+	struct rt_unwind_name unkept; /* the one there was no memory for */
 
 	/* the stack at hand */
 	const struct rt_unwind_regs *regs;
 	const struct rt_unwind_sink *sink;
-	int nr_frames;
-	bool elided;       /* max_frames was reached */
+	int nr_frames;     /* shown */
+	int nr_steps;      /* looked at */
+	int nr_tail;       /* of those beyond max_frames, the last few in `tail` */
+	bool whole;        /* hide nothing */
+	bool elided;       /* gave up with more to come */
+	struct rt_unwind_pc public; /* the frame to show once one not ours follows; pc 0: none */
+	struct rt_unwind_pc tail[RT_UNWIND_TAIL];
 	bool missed;       /* a word the last step needed is not in the copy, */
 	uintptr_t miss_at; /* it would be here */
 	uintptr_t lo, hi;  /* what is in the copy */
+	char why[256];     /* it went no further; "": it did */
 
 	size_t text_len;
 	char text[RT_FRAME_TEXT_MAX];
@@ -85,14 +104,19 @@ extern struct rt_dw {
 /* Opens u->dwfl; if that can't be had, it is NULL and u->note says why. */
 void rt_unwind_dw_open(struct rt_unwind *u, bool no_libdw, const Dwfl_Thread_Callbacks *threads);
 
+/* ---- unwind_own.c ------------------------------------------------- */
+
+/* Empty: not known. */
+struct rt_unwind_range rt_unwind_own(void);
+
 /* ---- unwind_name.c ------------------------------------------------ */
 
 /* Adds to u->text, whole or not at all. */
 void rt_unwind_add(struct rt_unwind *u, const char *fmt, ...) __printf(2, 3);
 /* u->text to the sink. */
 void rt_unwind_emit(struct rt_unwind *u);
-/* The lines for one pc to the sink: looked up, or remembered. */
-void rt_unwind_put(struct rt_unwind *u, uintptr_t pc, enum rt_how how);
+/* Looked up, or remembered. Valid until the next call. */
+const struct rt_unwind_name *rt_unwind_name(struct rt_unwind *u, struct rt_unwind_pc at);
 void rt_unwind_names_free(struct rt_unwind *u);
 
 #endif

@@ -54,14 +54,14 @@ static void text_add_frame(struct rt_unwind *u, const char *func, const char *fi
 /* ---- what was looked up before ------------------------------------- */
 
 /* Slots are never freed before the close: no tombstones. */
-static struct rt_unwind_name *name_slot(const struct rt_unwind *u, uintptr_t pc, enum rt_how how)
+static struct rt_unwind_name *name_slot(const struct rt_unwind *u, struct rt_unwind_pc at)
 {
-	size_t i = (pc + how) * 0x9e3779b97f4a7c15ULL >> 20;
+	size_t i = (at.pc + at.how) * 0x9e3779b97f4a7c15ULL >> 20;
 	struct rt_unwind_name *slot;
 
 	do
 		slot = &u->names[i++ & (u->nr_slots - 1)];
-	while (slot->text && (slot->pc != pc || slot->how != how));
+	while (slot->text && (slot->at.pc != at.pc || slot->at.how != at.how));
 	return slot;
 }
 
@@ -80,24 +80,28 @@ static bool names_grow(struct rt_unwind *u)
 	u->nr_slots = nr;
 	for (size_t i = 0; i < nr_old; i++)
 		if (old[i].text)
-			*name_slot(u, old[i].pc, old[i].how) = old[i];
+			*name_slot(u, old[i].at) = old[i];
 	rt_free(old);
 	return true;
 }
 
-/* Remembers u->text. A pc that can't be remembered is looked up again. */
-static void name_keep(struct rt_unwind *u, uintptr_t pc, enum rt_how how)
+/* A copy of n for ever; n itself if there is no room: looked up again then. */
+static const struct rt_unwind_name *name_keep(struct rt_unwind *u, struct rt_unwind_name *n)
 {
+	struct rt_unwind_name *slot;
 	char *text;
 
 	if (!names_grow(u))
-		return;
-	text = rt_zalloc(u->text_len);
+		return n;
+	text = rt_zalloc(n->len);
 	if (!text)
-		return;
-	memcpy(text, u->text, u->text_len);
-	*name_slot(u, pc, how) = (struct rt_unwind_name){ pc, how, u->text_len, text };
+		return n;
+	memcpy(text, n->text, n->len);
+	slot = name_slot(u, n->at);
+	*slot = *n;
+	slot->text = text;
 	u->nr_names++;
+	return slot;
 }
 
 void rt_unwind_names_free(struct rt_unwind *u)
@@ -108,6 +112,13 @@ void rt_unwind_names_free(struct rt_unwind *u)
 }
 
 /* ---- a pc's name, by libdw ---------------------------------------- */
+
+static enum rt_whose whose_frame(const struct rt_unwind *u, uintptr_t at, const char *func)
+{
+	if (at < u->own.lo || at >= u->own.hi)
+		return RT_FRAME_USERS;
+	return func && strncmp(func, "gmprt_", 6) == 0 ? RT_FRAME_PUBLIC : RT_FRAME_OWN;
+}
 
 /* A line of source, as libdw names it. file NULL: not known. */
 struct source {
@@ -184,7 +195,8 @@ static int find_inlined(Dwarf_Die *cu, Dwarf_Addr pc, Dwarf_Die *inlined, int ma
  * Adds the functions that were inlined at pc, innermost first, and moves
  * *src, which is where pc is, to where the outermost of them was called.
  */
-static void add_inlined(struct rt_unwind *u, Dwarf_Die *cu, Dwarf_Addr pc, struct source *src)
+static void add_inlined(struct rt_unwind *u, Dwarf_Die *cu, Dwarf_Addr pc, struct source *src,
+			bool show)
 {
 	Dwarf_Die inlined[INLINED_MAX];
 	int n = find_inlined(cu, pc, inlined, INLINED_MAX);
@@ -194,8 +206,10 @@ static void add_inlined(struct rt_unwind *u, Dwarf_Die *cu, Dwarf_Addr pc, struc
 
 		if (!caller.file)
 			return;
-		text_add_frame(u, rt_dw.dwarf_diename(&inlined[n]), src->file, src->line);
-		rt_unwind_add(u, "\n");
+		if (show) {
+			text_add_frame(u, rt_dw.dwarf_diename(&inlined[n]), src->file, src->line);
+			rt_unwind_add(u, "\n");
+		}
 		*src = caller;
 	}
 }
@@ -209,26 +223,28 @@ static Dwarf_Addr file_address(Dwfl_Module *mod, Dwarf_Addr pc)
 }
 
 /* Fills u->text. at: the byte of code that counts, pc or the one before it. */
-static void name_by_dw(struct rt_unwind *u, Dwarf_Addr pc, Dwarf_Addr at)
+static enum rt_whose name_by_dw(struct rt_unwind *u, Dwarf_Addr pc, Dwarf_Addr at)
 {
 	Dwfl_Module *mod = rt_dw.dwfl_addrmodule(u->dwfl, at);
 	struct source src = { NULL, 0 };
 	const char *func, *file;
 	GElf_Off offset = 0;
+	enum rt_whose whose;
 	Dwarf_Addr bias;
 	GElf_Sym sym;
 	Dwarf_Die *cu;
 
 	if (!mod) {
 		rt_unwind_add(u, "?(...)\n\t%#lx, in no file\n", (unsigned long)pc);
-		return;
+		return RT_FRAME_USERS;
 	}
 	func = rt_dw.dwfl_module_addrinfo(mod, at, &offset, &sym, NULL, NULL, NULL);
+	whose = whose_frame(u, at, func);
 	cu = find_unit(mod, at, &bias);
 	if (cu)
 		src = source_at(cu, at - bias);
 	if (src.file) {
-		add_inlined(u, cu, at - bias, &src);
+		add_inlined(u, cu, at - bias, &src, whose != RT_FRAME_PUBLIC);
 		text_add_frame(u, func, src.file, src.line);
 	} else {
 		file = rt_dw.dwfl_module_info(mod, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
@@ -238,24 +254,26 @@ static void name_by_dw(struct rt_unwind *u, Dwarf_Addr pc, Dwarf_Addr at)
 	if (func)
 		rt_unwind_add(u, " +%#lx", (unsigned long)(offset + (pc - at)));
 	rt_unwind_add(u, "\n");
+	return whose;
 }
 
 /* ---- a pc's name, by the dynamic loader ---------------------------- */
 
-static void name_by_dl(struct rt_unwind *u, uintptr_t pc, uintptr_t at)
+static enum rt_whose name_by_dl(struct rt_unwind *u, uintptr_t pc, uintptr_t at)
 {
 	struct link_map *map = NULL;
 	Dl_info info;
 
 	if (!u->self || !dladdr1((void *)at, &info, (void **)&map, RTLD_DL_LINKMAP)) {
 		rt_unwind_add(u, "?(...)\n\t%#lx\n", (unsigned long)pc);
-		return;
+		return whose_frame(u, at, NULL);
 	}
 	rt_unwind_add(u, "%.300s(...)\n\t%.1000s (%#lx)", info.dli_sname ? info.dli_sname : "?",
 		      info.dli_fname, (unsigned long)(at - (map ? map->l_addr : 0)));
 	if (info.dli_sname)
 		rt_unwind_add(u, " +%#lx", (unsigned long)(pc - (uintptr_t)info.dli_saddr));
 	rt_unwind_add(u, "\n");
+	return whose_frame(u, at, info.dli_sname);
 }
 
 /* ---- either way ---------------------------------------------------- */
@@ -279,26 +297,26 @@ static bool is_entry(const struct rt_unwind *u, uintptr_t pc)
  * A return address may belong to the next line, or to the next function if
  * the call never returns: the byte before it counts.
  */
-static void name(struct rt_unwind *u, uintptr_t pc, enum rt_how how)
+static enum rt_whose name(struct rt_unwind *u, uintptr_t pc, enum rt_how how)
 {
 	bool exact = how == RT_PC_INTERRUPTED || (how == RT_PC_PARKED && is_entry(u, pc));
 	uintptr_t at = pc - !exact;
 
-	if (u->dwfl)
-		name_by_dw(u, pc, at);
-	else
-		name_by_dl(u, pc, at);
+	return u->dwfl ? name_by_dw(u, pc, at) : name_by_dl(u, pc, at);
 }
 
-void rt_unwind_put(struct rt_unwind *u, uintptr_t pc, enum rt_how how)
+const struct rt_unwind_name *rt_unwind_name(struct rt_unwind *u, struct rt_unwind_pc at)
 {
-	const struct rt_unwind_name *known = u->names ? name_slot(u, pc, how) : NULL;
+	struct rt_unwind_name *n = u->names ? name_slot(u, at) : NULL;
 
-	if (known && known->text) {
-		u->sink->text(u->sink->arg, known->text, known->len);
-		return;
-	}
-	name(u, pc, how);
-	name_keep(u, pc, how);
-	rt_unwind_emit(u);
+	if (n && n->text)
+		return n;
+	n = &u->unkept;
+	u->text_len = 0;
+	n->at = at;
+	n->whose = name(u, at.pc, at.how);
+	n->len = u->text_len;
+	n->text = u->text;
+	u->text_len = 0;
+	return name_keep(u, n);
 }

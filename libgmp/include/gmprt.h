@@ -15,7 +15,7 @@
  *    But libc lets compilers keep its address within a function: one that
  *    reads errno after a call that may block reads it by gmprt_errno().
  *  - Times are int64_t nanoseconds. A deadline is absolute on
- *    CLOCK_MONOTONIC; GMPRT_FOREVER never comes.
+ *    CLOCK_MONOTONIC, gmprt_now() and more; GMPRT_FOREVER never comes.
  *  - A blocking call has three forms: plain, `_try` (never blocks, -EAGAIN)
  *    and `_dl` (with a deadline; -ETIMEDOUT).
  *  - Blocking calls are for goroutines: elsewhere they return -EPERM, or,
@@ -45,11 +45,17 @@
  *    step over it unnoticed, unless it is compiled with
  *    -fstack-clash-protection (pkg-config's flags for gmprt have it).
  *
- * What ends the process: misuse (SIGABRT); all goroutines blocked for ever
- * while no thread but the run time's exists ("fatal error: all goroutines are
- * asleep - deadlock!", a dump, exit status 2); a stack overflow (a line that
- * names the goroutine, exit status 2; handlers for SIGSEGV and SIGBUS that
- * were there before the first run get all other faults).
+ * What ends the process:
+ *
+ *  - misuse: a line, a dump, SIGABRT;
+ *  - all goroutines blocked for ever while no thread but the run time's exists:
+ *    "fatal error: all goroutines are asleep - deadlock!", a dump, exit status
+ *    2. The line says so if none is left at all ("no goroutines (main called
+ *    gmprt_exit) - deadlock!"), or if some wait for a stack that can't come
+ *    free;
+ *  - a stack overflow: a line that names the goroutine, then its stack if that
+ *    can be had within a second, exit status 2. Handlers for SIGSEGV and SIGBUS
+ *    that were there before the first run get all other faults.
  *
  * Environment: GMPRT_MAXPROCS (then GOMAXPROCS) number of Ps; GMPRT_UPCALL
  * backend, see gmprt_upcall_backend(); GMPRT_DEBUG, a list with commas:
@@ -70,6 +76,9 @@ extern "C" {
 #define GMPRT_NORETURN   __attribute__((noreturn))
 #define GMPRT_MUST_CHECK __attribute__((warn_unused_result))
 #define GMPRT_API        __attribute__((visibility("default")))
+
+/* The version of this header. */
+#define GMPRT_VERSION "0.1.0"
 
 /* A deadline that never comes. */
 #define GMPRT_FOREVER INT64_MAX
@@ -163,9 +172,9 @@ struct gmprt_attr {
  * next on this P, like Go's.
  *
  * Any thread while a run is under way. 0; -ENOMEM; -EINVAL: fn is NULL;
- * -EPERM: no run is under way. arg is handed over as it is; nothing is freed. Blocks nothing. No
- * stack is allocated before the goroutine first runs: if that fails, the
- * goroutine waits for a stack, it is not lost.
+ * -EPERM: no run is under way. arg is handed over as it is; nothing is freed.
+ * Blocks nothing. No stack is allocated before the goroutine first runs: if
+ * that fails, the goroutine waits for a stack, it is not lost.
  */
 GMPRT_API int gmprt_go(void (*fn)(void *), void *arg) GMPRT_MUST_CHECK;
 
@@ -220,6 +229,13 @@ GMPRT_API void gmprt_lock_os_thread(void);
 GMPRT_API void gmprt_unlock_os_thread(void);
 
 /*
+ * The time now, ns on CLOCK_MONOTONIC: deadlines count from it, as in
+ * gmprt_chan_recv_dl(c, &v, gmprt_now() + 50000000). Any thread, any time,
+ * signal handlers too. Keeps errno. Blocks nothing.
+ */
+GMPRT_API int64_t gmprt_now(void);
+
+/*
  * Blocks the G for ns nanoseconds or a little longer (ns <= 0: yields).
  * 0; -EPERM: not a goroutine; -ENOMEM.
  */
@@ -267,7 +283,9 @@ GMPRT_API int gmprt_fork(struct gmprt_task *t, void (*fn)(void *), void *arg)
  * Returns when t's function has returned. If no P has begun it, the joiner
  * runs it right here, on its own stack, as a plain call (unless little stack
  * is left; then it is run like any other and the G blocks). Each forked task
- * must be joined exactly once, in any order, by any goroutine.
+ * must be joined exactly once, in any order, by any goroutine. A second join
+ * aborts if another P ran the task; else it waits for ever. A join of a zeroed
+ * task, or of one whose fork failed, aborts.
  * Goroutines only; aborts elsewhere.
  */
 GMPRT_API void gmprt_join(struct gmprt_task *t);
@@ -436,8 +454,8 @@ typedef struct {
  * Runs fn(arg) if it is the first call for o. When it returns, fn has
  * returned, whoever ran it. Blocks the G while another runs it. fn must not
  * call gmprt_once_do() on the same o, which deadlocks, and must return (not
- * gmprt_exit()). Goroutines only,
- * unless it was done before; elsewhere it aborts.
+ * gmprt_exit()). Goroutines only, unless it was done before; elsewhere it
+ * aborts.
  */
 GMPRT_API void gmprt_once_do(gmprt_once *o, void (*fn)(void *), void *arg);
 
@@ -629,10 +647,12 @@ GMPRT_API int gmprt_dial_tcp_dl(const char *hostport, int64_t deadline) GMPRT_MU
 /* ------------------------------------------------------------------ */
 
 /*
- * Writes every goroutine to fd as text: id, name, state, why it waits and
- * for how long, stack. Stops nobody: a goroutine that moves meanwhile is
- * shown without its stack. Any thread, any time; outside a run it says so.
- * Write errors are ignored. Blocks the M for as long as fd takes it.
+ * Writes every goroutine to fd as text, in the order of their numbers: id,
+ * name, state, why it waits and for how long, stack. A stack begins with the
+ * function of this header that was called; what lies below in the run time is
+ * left out. Stops nobody: a goroutine that begins or moves meanwhile is shown
+ * without its stack. Any thread, any time; outside a run it says so. Write
+ * errors are ignored. Blocks the M for as long as fd takes it.
  */
 GMPRT_API void gmprt_dump(int fd);
 

@@ -171,6 +171,13 @@ struct rt_m {
 	struct cds_list_head all __cacheline;
 };
 
+/* Sysmon's notes of the time since when goroutines wait for a stack. */
+struct rt_starving {
+	uint64_t progress;
+	int64_t since_ns;
+	uint32_t tries;
+};
+
 struct rt_sched {
 	/* Read by all, written seldom. */
 	uint32_t maxprocs;
@@ -199,6 +206,7 @@ struct rt_sched {
 	struct rt_m *held;                         /* Ms that have just given their P up */
 	int64_t start_ns, trace_ms, trace_next_ns; /* schedtrace.c; 0: off */
 	bool trace_detail;
+	struct rt_starving starving;
 
 	struct rt_netpoll np __cacheline;
 	struct rt_stacks stacks;
@@ -337,12 +345,14 @@ void *rt_sysmon(void *sched);
 void rt_sysmon_wake(void);
 /* In the child of fork(): what it was asked for is the parent's. */
 void rt_sysmon_forked(void);
-/* sysmon calls rt_sysmon_hook() soon, once; what it is for is up to api/. */
-void rt_sysmon_call_hook_sig(void);
-extern void (*rt_sysmon_hook)(void);
+/* sysmon calls fn() soon, once: for signal handlers, which may do little. */
+void rt_sysmon_call_sig(void (*fn)(void));
 bool rt_deadlocked_locked(struct rt_sched *s);
 /* Ends the process, unless a thread that is no M may still wake someone. */
 void rt_deadlock_report(struct rt_sched *s);
+/* For sysmon, before it has those without a stack try again: the same if they
+ * have tried for long enough. */
+void rt_starved_check(struct rt_sched *s, int64_t now_ns);
 
 /* ---- procs.c ------------------------------------------------------ */
 

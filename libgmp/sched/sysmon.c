@@ -13,7 +13,8 @@
  * (switch.h); sees to timers that are due on busy Ps, and to files; brings spawns that found
  * no stack back; keeps the coarse clock; gives idle stacks' memory back; finds
  * the deadlock that a departing thread of the program's own has left behind;
- * makes the Ms that must not be clones of the thread that needs them (idle.c).
+ * makes the Ms that must not be clones of the thread that needs them (idle.c);
+ * runs errands for signal handlers, which may not do much themselves.
  *
  * The program's signal handlers don't run here: one that takes long would stop
  * preemption and late timers.
@@ -26,6 +27,7 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "base/rcu.h"
 #include "base/sys.h"
 #include "sched/poll.h"
 #include "sched/preempt.h"
@@ -41,12 +43,10 @@ enum {
 	HELD_MS = 10, /* Go's: an idle-queued P may stay with its M so long */
 };
 
-void (*rt_sysmon_hook)(void);
-
 /* What sysmon sleeps on. Not in rt_sched: signal handlers must reach it when
  * they can't know whether that exists. There is one run at a time. */
 static uint32_t sysmon_word;
-static bool hook_wanted;
+static void (*errand)(void); /* NULL: none; set before the word changes */
 
 /* ---- one P -------------------------------------------------------- */
 
@@ -140,10 +140,11 @@ static void watch_timers(struct rt_sched *s, struct rt_p *p, int64_t now)
 
 /* ---- housekeeping ------------------------------------------------- */
 
-static void feed_starved(struct rt_sched *s)
+static void feed_starved(struct rt_sched *s, int64_t now)
 {
 	if (!load_rlx(&s->starved.head))
 		return;
+	rt_starved_check(s, now);
 	rt_lock(s);
 	rt_grq_put_locked(s, &s->starved);
 	rt_unlock(s);
@@ -183,7 +184,7 @@ static void sleep_deeply(struct rt_sched *s)
 
 		store_seq(&s->sysmon_asleep, 1);
 		smp_mb(); /* pairs with rt_p_idle_get_locked() */
-		if (!all_idle(s) || load_rlx(&s->stopping))
+		if (!all_idle(s) || load_rlx(&s->stopping) || load_acq(&errand))
 			break;
 		rt_lock(s);
 		asleep = rt_deadlocked_locked(s);
@@ -211,15 +212,25 @@ void rt_sysmon_wake(void)
 	rt_futex_wake(&sysmon_word, 1);
 }
 
-void rt_sysmon_call_hook_sig(void)
+void rt_sysmon_call_sig(void (*fn)(void))
 {
-	store_seq(&hook_wanted, true);
+	store_rel(&errand, fn); /* pairs with the load_acq in run_errand() */
 	rt_sysmon_wake();
 }
 
 void rt_sysmon_forked(void)
 {
-	store_rlx(&hook_wanted, false);
+	store_rlx(&errand, NULL);
+}
+
+static void run_errand(void)
+{
+	void (*fn)(void) = load_acq(&errand);
+
+	if (likely(!fn))
+		return;
+	store_rlx(&errand, NULL);
+	fn();
 }
 
 /* ---- the loop ----------------------------------------------------- */
@@ -246,7 +257,7 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 		*closely |= watch_next(s, p);
 	}
 	busy |= rt_poll_sysmon(s, now);
-	feed_starved(s);
+	feed_starved(s, now);
 	/* Work, an idle P and nobody spinning: a thread could not be had. */
 	if (load_rlx(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning) && rt_any_work(s)) {
 		rt_wake(s);
@@ -274,6 +285,10 @@ void *rt_sysmon(void *sched)
 
 	store_rlx(&s->sysmon_self, pthread_self());
 	rt_thread_mask_all();
+	/* A report may be ours to make when memory is out, and a thread's first
+	 * read allocates. */
+	rt_rcu_read_lock();
+	rt_rcu_read_unlock();
 	while (!load_acq(&s->started))
 		rt_futex_wait(&s->started, 0, RT_FOREVER);
 	while (!load_acq(&s->stopping)) {
@@ -282,8 +297,7 @@ void *rt_sysmon(void *sched)
 		bool closely;
 
 		store_rlx(&s->coarse_ns, now);
-		if (unlikely(load_rlx(&hook_wanted)) && xchg_seq(&hook_wanted, false))
-			rt_sysmon_hook();
+		run_errand();
 		rt_ms_make(s);
 		if (unlikely(s->trace_ms))
 			rt_schedtrace(s, now);
@@ -309,6 +323,7 @@ void *rt_sysmon(void *sched)
 		rt_futex_wait(&sysmon_word, word, pause_until(s, now, pause_us, closely));
 	}
 	rt_preempt_take_held(s); /* their Ms wait for that before they end */
+	run_errand();
 	store_seq(&s->sysmon_gone, 1);
 	rt_futex_wake(&s->sysmon_gone, 1);
 	rt_sched_unref(s);

@@ -11,9 +11,13 @@
  *   0      -> DONE      the task has ended, nobody waits       xchg_acqrel
  *   0      -> waiter    the join parks: its G's address        cas_acqrel
  *   waiter -> DONE      the task has ended and readies it      xchg_acqrel
+ *   DONE   -> JOINED    the join returns                       store
  *
  * The exchange is the task's last touch of this memory. The join parks on g0,
  * after its context is saved, so the waiter can be readied at once.
+ *
+ * JOINED is there to catch who joins twice. A join that ran the task in place
+ * leaves 0: not even a store there. fn is NULL in a task that was never forked.
  */
 #ifndef RT_SCHED_TASK_H
 #define RT_SCHED_TASK_H
@@ -22,7 +26,8 @@
 
 #include "sched/sched.h"
 
-#define RT_TASK_DONE ((uintptr_t)1)
+#define RT_TASK_DONE   ((uintptr_t)1)
+#define RT_TASK_JOINED ((uintptr_t)2)
 
 struct rt_task {
 	void (*fn)(void *);

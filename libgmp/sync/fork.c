@@ -76,10 +76,13 @@ GMPRT_API int gmprt_fork(struct gmprt_task *task, void (*fn)(void *), void *arg)
 	t->queue = &p->fq;
 	store_rlx(&t->state, 0);
 	count_inc(&p->n.forks);
-	if (likely(rt_forkq_push(&p->fq, task, &t->at)))
+	if (likely(rt_forkq_push(&p->fq, task, &t->at))) {
 		rt_wake_others(p->s);
-	else
+	} else {
 		r = fork_spawn(m, t);
+		if (r)
+			*t = (struct rt_task){ 0 };
+	}
 	rt_leave(m);
 	return r;
 }
@@ -130,17 +133,25 @@ static void join_park_g0(struct rt_m *m, struct rt_g *g)
 /* The task is somebody else's: until it has ended. */
 static __noinline void join_wait(struct rt_m *m, struct rt_task *t)
 {
-	if (load_acq(&t->state) != RT_TASK_DONE) {
+	uintptr_t state = load_acq(&t->state);
+
+	if (state == 0) {
 		m->curg->wake = t;
 		rt_m_call(join_park_g0);
 		m = rt_m_self();
-		(void)load_acq(&t->state); /* pairs with the exchange at its end */
+		state = load_acq(&t->state); /* pairs with the exchange at its end */
 	}
+	/* JOINED, or another join's waiter */
+	if (unlikely(state != RT_TASK_DONE))
+		rt_misuse("gmprt_join: the task at %p was joined before", (void *)t);
+	store_rlx(&t->state, RT_TASK_JOINED);
 	rt_leave(m);
 }
 
 static __noinline void join_slow(struct rt_m *m, struct rt_task *t, bool mine)
 {
+	if (unlikely(!t->fn))
+		rt_misuse("gmprt_join: the task at %p was never forked", (void *)t);
 	if (mine) {
 		/* Little stack is left: it gets one of its own. Without
 		 * memory for that it has to go on here. */

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sleep.c - a wait that only its deadline ends
+ * sleep.c - a wait that only its deadline ends, and what deadlines count from
  */
 #include "sync/wait.h"
+
+GMPRT_API int64_t gmprt_now(void)
+{
+	return rt_now_ns();
+}
 
 GMPRT_API int gmprt_sleep(int64_t ns)
 {

@@ -5,6 +5,9 @@
  * while anything could still wake one
  */
 #include <pthread.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "lib/gtest.h"
 
@@ -136,18 +139,126 @@ static void main_exits_last(void)
 	gmprt_exit();
 }
 
+static void main_exits_alone(void)
+{
+	gmprt_exit();
+}
+
+static void main_exits_before_one_that_waits(void)
+{
+	g_go(recv_for_ever, g_chan(0, 0));
+	gmprt_exit();
+}
+
 P_TEST(the_last_goroutine_to_stop_is_noticed)
 {
-	struct g_end end;
-
 	G_SKIP_IF_DEADLOCKS_HIDE;
 	expect_deadlock(many_stop, "seventh");
 	expect_deadlock(only_main_left, "chan receive");
 	expect_deadlock(locked_stuck, "chan receive");
-	/* Nobody left at all: Go has another wording for that. */
-	g_child_run(&end, main_exits_last);
+}
+
+static void expect_nobody(void (*body)(void))
+{
+	struct g_end end;
+
+	g_child_run(&end, body);
 	G_EXITS(&end, 2);
-	G_SAYS(&end, "deadlock!");
+	G_SAYS(&end, "fatal error: no goroutines (main called gmprt_exit) - deadlock!\n");
+	G_TRUE(!strstr(end.text, "asleep"));
+}
+
+P_TEST(that_nobody_is_left_after_mains_exit_is_said_in_other_words)
+{
+	struct g_end end;
+
+	G_SKIP_IF_DEADLOCKS_HIDE;
+	expect_nobody(main_exits_last);
+	expect_nobody(main_exits_alone);
+	g_child_run(&end, main_exits_before_one_that_waits);
+	G_EXITS(&end, 2);
+	G_SAYS(&end, "fatal error: all goroutines are asleep - deadlock!");
+	G_SAYS(&end, "goroutine 2 [chan receive");
+}
+
+/* ---- nobody has a stack ---- */
+
+#define BIG (64L << 20)
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SKIP_SANITIZED SKIP(return, "a sanitizer needs all the address space there is")
+#else
+#define SKIP_SANITIZED do { } while (0)
+#endif
+
+/* The address space grows by at most `more` bytes from now on. */
+static void limit_space(long more)
+{
+	struct rlimit r;
+
+	gmprt_sleep(20 * G_MS); /* the run's threads have begun */
+	G_OK(getrlimit(RLIMIT_AS, &r));
+	r.rlim_cur = (rlim_t)(g_status_kb("VmSize:") * 1024 + more);
+	G_OK(setrlimit(RLIMIT_AS, &r));
+}
+
+static void go_big(void (*fn)(void *), void *arg)
+{
+	struct gmprt_attr attr = { .size = sizeof(attr), .stack_size = BIG, .name = "big" };
+
+	G_OK(gmprt_go_attr(&attr, fn, arg));
+}
+
+static void starved(void)
+{
+	c = g_chan(0, 0);
+	limit_space(1 << 20);
+	for (int i = 0; i < 3; i++)
+		go_big(recv_for_ever, c);
+	gmprt_chan_recv(c, NULL);
+}
+
+static void starved_without_main(void)
+{
+	limit_space(0);
+	go_big(recv_for_ever, g_chan(0, 0));
+	gmprt_exit();
+}
+
+/* Some have one, and keep it. */
+static void some_starved(void)
+{
+	c = g_chan(0, 0);
+	limit_space(20 * BIG);
+	for (int i = 0; i < 100; i++)
+		go_big(recv_for_ever, c);
+	gmprt_chan_recv(c, NULL);
+}
+
+static void starved_while_locked(void)
+{
+	gmprt_lock_os_thread();
+	starved();
+}
+
+/* These take seconds: with each number of Ps another way. */
+#define ONE_OF(ways) ((ways)[__builtin_ctz((unsigned int)g_procs) % ARRAY_SIZE(ways)])
+
+P_TEST(that_no_stack_can_come_free_is_said_with_the_way_out)
+{
+	static void (*const ways[])(void) = {
+		starved, starved_without_main, some_starved, starved_while_locked,
+	};
+	struct g_end end;
+
+	G_SKIP_IF_DEADLOCKS_HIDE;
+	SKIP_SANITIZED;
+	g_child_run(&end, ONE_OF(ways));
+	G_EXITS(&end, 2);
+	G_SAYS(&end, "\nfatal error: goroutines wait for a stack and none can come free: ");
+	G_SAYS(&end, "ulimit -v");
+	G_SAYS(&end, "stack_size");
+	G_SAYS(&end, "\ngoroutine 2 ");
 }
 
 /* ---- no false alarm ---- */
@@ -225,6 +336,118 @@ static void while_a_thread_will_post(void)
 	G_OK(pthread_create(&t, NULL, posts_later, &sem));
 	G_OK(gmprt_sem_wait(&sem));
 	G_OK(pthread_join(t, NULL));
+}
+
+/* As expect_none(), but for the line that says that some wait. */
+static void expect_stacks(void (*body)(void))
+{
+	struct g_end end;
+
+	g_child_run(&end, body);
+	G_EXITS(&end, 0);
+	G_SAYS(&end, "goroutines wait for one");
+	G_TRUE(!strstr(end.text, "fatal error"));
+}
+
+static void done(void *arg)
+{
+	(void)arg;
+	gmprt_wg_done(&wg);
+}
+
+/* Those that come by a stack hold it until they are released. */
+static void holds(void *arg)
+{
+	gmprt_chan_recv(arg, NULL);
+	gmprt_wg_done(&wg);
+}
+
+static void releases_after_sleep(void *arg)
+{
+	gmprt_sleep(1500 * G_MS);
+	gmprt_chan_close(arg);
+}
+
+static void releases_after_block(void *arg)
+{
+	gmprt_block_enter();
+	g_nap(1500 * G_MS);
+	gmprt_block_exit();
+	gmprt_chan_close(arg);
+}
+
+static void releases_after_work(void *arg)
+{
+	g_nap(1500 * G_MS);
+	gmprt_chan_close(arg);
+}
+
+static void some_hold_the_stacks(void (*release)(void *))
+{
+	c = g_chan(0, 0);
+	gmprt_wg_add(&wg, 100);
+	limit_space(20 * BIG);
+	for (int i = 0; i < 100; i++)
+		go_big(holds, c);
+	gmprt_sleep(50 * G_MS);
+	g_go(release, c);
+	gmprt_wg_wait(&wg);
+}
+
+static void until_one_has_slept(void)
+{
+	some_hold_the_stacks(releases_after_sleep);
+}
+
+static void until_one_was_blocked(void)
+{
+	some_hold_the_stacks(releases_after_block);
+}
+
+static void until_one_has_worked(void)
+{
+	some_hold_the_stacks(releases_after_work);
+}
+
+/* By another process, for a thread of this one would put off the report. */
+static void raise_limit(void)
+{
+	pid_t parent = getpid();
+	struct rlimit r;
+
+	G_OK(getrlimit(RLIMIT_AS, &r));
+	r.rlim_cur = r.rlim_max;
+	if (fork() == 0)
+		_exit(prlimit(parent, RLIMIT_AS, &r, NULL) != 0);
+}
+
+static void the_limit_is_raised(void)
+{
+	gmprt_wg_add(&wg, 3);
+	limit_space(1 << 20);
+	for (int i = 0; i < 3; i++)
+		go_big(done, NULL);
+	gmprt_sleep(100 * G_MS);
+	raise_limit();
+	gmprt_wg_wait(&wg);
+}
+
+P_TEST(no_alarm_while_stacks_will_come_free)
+{
+	static void (*const ways[])(void) = {
+		until_one_has_worked, until_one_was_blocked, until_one_has_slept,
+	};
+
+	G_SKIP_IF_DEADLOCKS_HIDE; /* which sets no limit either */
+	SKIP_SANITIZED;
+	expect_stacks(ONE_OF(ways));
+}
+
+P_TEST(no_alarm_if_the_limit_is_raised_in_time)
+{
+	G_SKIP_IF_DEADLOCKS_HIDE;
+	SKIP_SANITIZED;
+	expect_stacks(the_limit_is_raised);
 }
 
 P_TEST(no_alarm_while_a_goroutine_sleeps)

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * dump.c - proves: gmprt_dump() shows every goroutine with its number, name,
- * state, reason and stack, while others run, from any thread
+ * state, reason and stack, in the order of the numbers, while others run, from
+ * any thread; and of the library's own frames only the function that was called
  */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "lib/gtest.h"
+
+/* The frame must be there after the call: no tail call. */
+#define KEEP_FRAME() __asm__ volatile("" ::: "memory")
 
 static gmprt_chan *c;
 static gmprt_sem sem;
@@ -18,12 +24,14 @@ static long stop;
 static void in_recv(void *arg)
 {
 	gmprt_chan_recv(arg, NULL);
+	KEEP_FRAME();
 }
 
 static void in_send(void *arg)
 {
 	(void)arg;
 	gmprt_chan_send(g_chan(0, 0), NULL);
+	KEEP_FRAME();
 }
 
 static void in_select(void *arg)
@@ -31,30 +39,35 @@ static void in_select(void *arg)
 	struct gmprt_case k = { .op = GMPRT_RECV, .chan = arg };
 
 	gmprt_select(&k, 1);
+	KEEP_FRAME();
 }
 
 static void in_sleep(void *arg)
 {
 	(void)arg;
 	gmprt_sleep(3600 * G_SEC);
+	KEEP_FRAME();
 }
 
 static void in_sem(void *arg)
 {
 	(void)arg;
 	(void)!gmprt_sem_wait(&sem);
+	KEEP_FRAME();
 }
 
 static void in_mutex(void *arg)
 {
 	(void)arg;
 	gmprt_mutex_lock(&mutex);
+	KEEP_FRAME();
 }
 
 static void in_wg(void *arg)
 {
 	(void)arg;
 	gmprt_wg_wait(&wg);
+	KEEP_FRAME();
 }
 
 /* The dump's line that holds the word; fails the test if there is none. */
@@ -115,7 +128,7 @@ static __attribute__((noinline)) void nest(int depth)
 		gmprt_chan_recv(c, NULL);
 	else
 		nest(depth - 1);
-	__asm__ volatile("" ::: "memory");
+	KEEP_FRAME();
 }
 
 static void nests(void *arg)
@@ -146,6 +159,205 @@ G_TEST(a_parked_goroutines_stack_is_shown)
 	dump = g_dump();
 	G_GE(lines_after(dump, "shallow"), 2);
 	G_GE(lines_after(dump, "deep"), lines_after(dump, "shallow") + 5);
+	free(dump);
+}
+
+/* ---- whose frames ---- */
+
+/* The line below the one with the word, then the one below its place, ... */
+static char *frame_of(const char *dump, const char *word, int nth)
+{
+	const char *at = strstr(dump, word);
+
+	for (int i = 0; at && i < 1 + 2 * nth; i++) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	if (!at)
+		G_FAIL("expected frame %d of \"%s\" in: %s", nth, word, dump);
+	return strndup(at, strcspn(at, "\n"));
+}
+
+static bool is_frame(const char *dump, const char *word, int nth, const char *func)
+{
+	char *line = frame_of(dump, word, nth);
+	size_t n = strlen(func);
+	bool is = strncmp(line, func, n) == 0 && strcmp(line + n, "(...)") == 0;
+
+	free(line);
+	return is;
+}
+
+/*
+ * The stack below the word begins with `user`, or with `called`, by it. True:
+ * the latter. A compiler may make a jump of a last call: then the function called
+ * has no frame.
+ */
+static bool begins_with(const char *dump, const char *word, const char *called, const char *user)
+{
+	bool has = is_frame(dump, word, 0, called);
+
+	if (!is_frame(dump, word, has, user))
+		G_FAIL("expected %s, %s as the first frames of \"%s\": %s", called, user, word,
+		       dump);
+	return has;
+}
+
+/* Objects linked one by one, as with LTO, don't know which code is theirs. */
+static bool is_the_shared_library(void)
+{
+	Dl_info info;
+
+	return dladdr((void *)(intptr_t)gmprt_dump, &info) && strstr(info.dli_fname, "libgmprt.so");
+}
+
+#define SKIP_UNLESS_SHARED                                                      \
+	do {                                                                    \
+		if (!is_the_shared_library())                                   \
+			SKIP(return, "the test is not linked with libgmprt.so"); \
+	} while (0)
+
+static void calls_back(void *arg)
+{
+	gmprt_chan_recv(arg, NULL);
+	KEEP_FRAME();
+}
+
+static void in_once(void *arg)
+{
+	static gmprt_once once;
+
+	gmprt_once_do(&once, calls_back, arg);
+	KEEP_FRAME();
+}
+
+static void shows_user_frames(void)
+{
+	static const struct {
+		const char *name;
+		void (*fn)(void *);
+		const char *called, *user;
+	} kinds[] = {
+		{ "receiver", in_recv, "gmprt_chan_recv", "in_recv" },
+		{ "sender", in_send, "gmprt_chan_send", "in_send" },
+		{ "selector", in_select, "gmprt_select", "in_select" },
+		{ "dormouse", in_sleep, "gmprt_sleep", "in_sleep" },
+		{ "tollgate", in_sem, "gmprt_sem_wait", "in_sem" },
+		{ "locksmith", in_mutex, "gmprt_mutex_lock", "in_mutex" },
+		{ "grouper", in_wg, "gmprt_wg_wait", "in_wg" },
+		{ "callback", in_once, "gmprt_chan_recv", "calls_back" },
+	};
+	int nr_called = 0;
+	char *dump;
+
+	c = g_chan(0, 0);
+	gmprt_mutex_lock(&mutex);
+	gmprt_wg_add(&wg, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		g_go_named(kinds[i].name, kinds[i].fn, c);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		g_parked(kinds[i].name, 1);
+	dump = g_dump();
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		nr_called += begins_with(dump, kinds[i].name, kinds[i].called, kinds[i].user);
+	G_GE(nr_called, 3);
+	G_TRUE(begins_with(dump, "goroutine 1 ", "gmprt_dump", "g_dump"));
+	if (strstr(dump, "\nrt_") || strstr(dump, "\ncall_main") || strstr(dump, "\nwait_"))
+		G_FAIL("expected none of the library's own frames: %s", dump);
+	free(dump);
+}
+
+P_TEST(a_stack_begins_with_the_function_called_and_has_no_inner_ones)
+{
+	SKIP_UNLESS_SHARED;
+	g_run(g_procs, shows_user_frames);
+}
+
+static void misuses(void)
+{
+	gmprt_block_exit();
+	KEEP_FRAME();
+}
+
+P_TEST(the_stack_of_a_misuse_begins_with_the_function_misused)
+{
+	struct g_end end;
+
+	SKIP_UNLESS_SHARED;
+	g_child_run(&end, misuses);
+	G_SIGNALED(&end, SIGABRT);
+	begins_with(end.text, "goroutine 1 ", "gmprt_block_exit", "misuses");
+}
+
+/* ---- in which order ---- */
+
+/* Are there n heads of goroutines, each with a higher number? */
+static void expect_ascending(const char *dump, long n)
+{
+	unsigned long long id, last = 0;
+	long found = 0;
+
+	for (const char *at = dump; at; at = strchr(at, '\n'), at = at ? at + 1 : NULL) {
+		/* Not sscanf(), which measures all that follows first. */
+		if (strncmp(at, "goroutine ", 10) != 0)
+			continue;
+		id = strtoull(at + 10, NULL, 10);
+		if (id <= last)
+			G_FAIL("goroutine %llu is shown after %llu", id, last);
+		if (found++ == 0)
+			G_EQ(1, id);
+		last = id;
+	}
+	G_EQ(n, found);
+}
+
+/* Of several sizes, so in several arenas; some not begun; some ended, so that
+ * their stacks are others' now. */
+static void ends(void *arg)
+{
+	(void)arg;
+	gmprt_wg_done(&wg);
+}
+
+static void mixture(long n)
+{
+	struct gmprt_attr attr = { .size = sizeof(attr) };
+
+	for (long i = 0; i < n; i++) {
+		attr.stack_size = (size_t)(16 << 10) << (i % 3);
+		gmprt_wg_add(&wg, 1);
+		g_go(ends, NULL);
+		G_OK(gmprt_go_attr(&attr, in_recv, c));
+		if (i % 64 == 0)
+			gmprt_yield();
+	}
+	gmprt_wg_wait(&wg);
+	while (gmprt_num_goroutine() != 1 + n)
+		gmprt_yield();
+	/* Of these not all will have begun. */
+	for (long i = 0; i < 20; i++)
+		g_go(in_recv, c);
+}
+
+G_TEST(goroutines_come_in_the_order_of_their_numbers)
+{
+	char *dump;
+
+	c = g_chan(0, 0);
+	mixture(100);
+	dump = g_dump();
+	expect_ascending(dump, 121);
+	free(dump);
+}
+
+G_TEST(so_do_many_of_them)
+{
+	char *dump;
+
+	c = g_chan(0, 0);
+	mixture(G_LOOPS(5000));
+	dump = g_dump();
+	expect_ascending(dump, G_LOOPS(5000) + 21);
 	free(dump);
 }
 

@@ -71,6 +71,46 @@ static void block_exit_alone(void)
 	gmprt_block_exit();
 }
 
+/* Asleep, this goroutine lets its P make a goroutine of the task. */
+static void join_twice(void)
+{
+	struct gmprt_task t;
+
+	G_OK(gmprt_fork(&t, nothing, NULL));
+	gmprt_sleep(G_MS);
+	gmprt_join(&t);
+	gmprt_join(&t);
+}
+
+static void sleeps_long(void *arg)
+{
+	(void)arg;
+	gmprt_sleep(G_SEC / 10);
+}
+
+static void joins(void *t)
+{
+	gmprt_join(t);
+}
+
+static void two_join(void)
+{
+	struct gmprt_task t;
+
+	G_OK(gmprt_fork(&t, sleeps_long, NULL));
+	gmprt_sleep(G_MS);
+	g_go(joins, &t);
+	gmprt_join(&t);
+	gmprt_sleep(G_SEC);
+}
+
+static void join_unforked(void)
+{
+	struct gmprt_task t = { 0 };
+
+	gmprt_join(&t);
+}
+
 P_TEST(misuse_in_a_goroutine_aborts_with_a_report_and_a_dump)
 {
 	static const struct {
@@ -84,6 +124,9 @@ P_TEST(misuse_in_a_goroutine_aborts_with_a_report_and_a_dump)
 		{ unlock_thread_too_often, "gmprt_unlock_os_thread" },
 		{ lock_thread_too_often, "gmprt_lock_os_thread" },
 		{ block_exit_alone, "gmprt_block_exit" },
+		{ join_twice, "gmprt_join: the task at 0x" },
+		{ two_join, "was joined before" },
+		{ join_unforked, "was never forked" },
 	};
 	struct g_end end;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sleep.c - proves: sleepers wake in the order of their times, never early,
- * and about when they should
+ * and about when they should; and which time that is
  */
 #include "lib/gtest.h"
 
@@ -22,6 +22,34 @@ G_TEST(a_sleep_is_never_short)
 	for (int i = 0; i < 50; i++)
 		check_sleep(i * i * 1000);
 	check_sleep(100 * G_MS);
+}
+
+static void check_now(void)
+{
+	for (int i = 0; i < 100; i++) {
+		int64_t before = g_now(), now = gmprt_now();
+
+		G_GE(now, before);
+		G_LE(now, g_now());
+	}
+}
+
+TEST(the_time_is_CLOCK_MONOTONICs_outside_a_run_too)
+{
+	check_now();
+	g_run(2, check_now);
+	check_now();
+}
+
+G_TEST(a_deadline_counts_from_now)
+{
+	gmprt_chan *c = gmprt_chan_make(0, 0);
+	int64_t start = g_now();
+
+	G_EQ(-ETIMEDOUT, gmprt_chan_recv_dl(c, NULL, gmprt_now()));
+	G_EQ(-ETIMEDOUT, gmprt_chan_recv_dl(c, NULL, gmprt_now() + 20 * G_MS));
+	G_GE(g_now() - start, 20 * G_MS);
+	gmprt_chan_free(c);
 }
 
 G_TEST(a_sleep_of_nothing_yields)

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stack_overflow.c - proves: a goroutine that uses more than its stack is
- * reported by number, name and size, and the process exits with status 2; any
- * other bad access stays the SIGSEGV that it is
+ * reported by number, name and size, then with its stack, and the process exits
+ * with status 2, soon, whatever state it is in; any other bad access stays the
+ * SIGSEGV that it is
  */
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/gtest.h"
 
@@ -71,6 +75,20 @@ static void overflows_in_brackets(void)
 	gmprt_block_exit();
 }
 
+/* Most of malloc's time it holds a lock, and it needs more stack than we. */
+static __attribute__((noinline)) long recurse_and_allocate(long depth)
+{
+	char *volatile block = malloc(40);
+
+	block[0] = (char)depth;
+	return depth ? recurse_and_allocate(depth - 1) + block[0] : 0;
+}
+
+static void allocation_overflows(void)
+{
+	recurse_and_allocate(100000);
+}
+
 static int *volatile nowhere; /* NULL, but the compiler can't know */
 
 static void null_access(void)
@@ -102,6 +120,71 @@ P_TEST(an_overflow_is_reported_with_number_name_and_size)
 	G_SAYS(&end, "64");
 }
 
+/* The report's second half. NULL: it goes another way. */
+static const char *trace_of(const struct g_end *end)
+{
+	const char *line = strchr(end->text, '\n');
+
+	G_TRUE(line);
+	return strncmp(line, "\n\ngoroutine ", 12) == 0 ? line + 2 : NULL;
+}
+
+static int count(const char *text, const char *word)
+{
+	int n = 0;
+
+	for (; (text = strstr(text, word)); text++)
+		n++;
+	return n;
+}
+
+static void expect_trace(const struct g_end *end, const char *head)
+{
+	const char *trace = trace_of(end), *elided;
+	int frames, n;
+
+	if (!trace || strncmp(trace, head, strlen(head)) != 0)
+		G_FAIL("expected \"%s\" below the first line: %s", head, end->text);
+	if (strstr(trace, "(stacks are short: "))
+		return; /* no libdw: the overflowing function, and what frame pointers give */
+	elided = strstr(trace, "\n...");
+	if (!elided || sscanf(elided, "\n...%d frames elided...\n", &n) != 1)
+		G_FAIL("expected some frames to be left out: %s", trace);
+	frames = count(trace, "recurse");
+	if (frames < 50 || frames > 60 || count(elided, "recurse") < 5)
+		G_FAIL("expected the innermost 50 frames and a few: %s", trace);
+	if (!strstr(elided, "\noverflows(...)\n"))
+		G_FAIL("expected to see who began it: %s", trace);
+}
+
+P_TEST(below_the_line_is_the_stacks_inner_and_outer_end)
+{
+	struct g_end end;
+
+	SKIP_SANITIZED;
+	g_child_run(&end, default_stack);
+	G_EXITS(&end, 2);
+	expect_trace(&end, "goroutine 2 \"glutton\" [running]:\n");
+	g_child_run(&end, given_stack);
+	G_EXITS(&end, 2);
+	expect_trace(&end, "goroutine 2 \"small\" [running]:\n");
+	g_child_run(&end, main_overflows);
+	G_EXITS(&end, 2);
+	expect_trace(&end, "goroutine 1 [running]:\n");
+}
+
+P_TEST(an_overflow_within_malloc_is_reported)
+{
+	struct g_end end;
+
+	SKIP_SANITIZED;
+	g_child_run(&end, allocation_overflows);
+	G_EXITS(&end, 2);
+	G_EQ(0, strncmp(end.text, "fatal error: stack overflow: ", 29));
+	G_TRUE(trace_of(&end));
+	G_SAYS(&end, "recurse_and_allocate");
+}
+
 P_TEST(an_overflow_is_reported_wherever_it_happens)
 {
 	static void (*const where[])(void) = {
@@ -114,6 +197,90 @@ P_TEST(an_overflow_is_reported_wherever_it_happens)
 		g_child_run(&end, where[i]);
 		G_EXITS(&end, 2);
 		G_SAYS(&end, "stack overflow");
+		G_TRUE(trace_of(&end));
+	}
+}
+
+/* ---- when the stack can't be shown ---- */
+
+static int pipe_fd[2];
+
+/* A dump that nobody reads hangs for good, and there is one at a time. */
+static void hangs_in_a_dump(void *arg)
+{
+	(void)arg;
+	gmprt_block_enter();
+	gmprt_dump(pipe_fd[1]);
+	gmprt_block_exit();
+}
+
+static void overflow_behind_a_dump(void)
+{
+	char byte = 0;
+
+	G_OK(pipe(pipe_fd));
+	G_OK(fcntl(pipe_fd[1], F_SETFL, O_NONBLOCK));
+	while (write(pipe_fd[1], &byte, 1) == 1)
+		;
+	G_OK(fcntl(pipe_fd[1], F_SETFL, 0));
+	g_go(hangs_in_a_dump, NULL);
+	gmprt_sleep(100 * G_MS);
+	g_go_named("glutton", overflows, (void *)100000);
+}
+
+static void no_trace(void)
+{
+	overflow_behind_a_dump();
+	waits();
+}
+
+static void no_trace_and_exit(void)
+{
+	overflow_behind_a_dump();
+	gmprt_sleep(100 * G_MS);
+	exit(0);
+}
+
+static void no_trace_and_a_fault(void)
+{
+	overflow_behind_a_dump();
+	gmprt_sleep(100 * G_MS);
+	null_access();
+}
+
+static void no_trace_and_an_abort(void)
+{
+	overflow_behind_a_dump();
+	gmprt_sleep(100 * G_MS);
+	abort();
+}
+
+static void no_trace_and_main_returns(void)
+{
+	overflow_behind_a_dump();
+	gmprt_sleep(100 * G_MS);
+}
+
+TEST(whatever_happens_meanwhile_the_end_is_status_2_about_a_second_later)
+{
+	static void (*const how[])(void) = {
+		no_trace, no_trace_and_exit, no_trace_and_a_fault, no_trace_and_an_abort,
+		no_trace_and_main_returns,
+	};
+	struct g_end end;
+
+	SKIP_SANITIZED;
+	g_procs = 4;
+	for (size_t i = 0; i < ARRAY_SIZE(how); i++) {
+		int64_t start = g_now();
+
+		g_child_run(&end, how[i]);
+		G_EXITS(&end, 2);
+		G_EQ(0, strncmp(end.text, "fatal error: stack overflow: goroutine ", 39));
+		G_SAYS(&end, "glutton");
+		G_SAYS(&end, "\n(the stack can't be shown, or not within a second)\n");
+		G_TRUE(!trace_of(&end));
+		G_LT(g_now() - start, 10 * G_SEC);
 	}
 }
 

@@ -10,7 +10,7 @@ tree=$work/tree
 
 mkdir -p "$tree/libgmp/base" "$tree/libgmp/core" "$tree/libgmp/api" "$tree/libgmp/include" "$tree/examples"
 cp -r "$src/Makefile" "$src/tools" "$tree"
-cp "$src/libgmp/gmprt.map" "$src/libgmp/gmprt.pc.in" "$tree/libgmp"
+cp "$src/libgmp/gmprt.map" "$src/libgmp/gmprt.ld" "$src/libgmp/gmprt.pc.in" "$tree/libgmp"
 cd "$tree" || exit 1
 echo 'int gmprt_maxprocs(int n);' >libgmp/include/gmprt.h
 echo 'int rt_one(void);' >libgmp/base/one.h

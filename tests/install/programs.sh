@@ -102,6 +102,72 @@ fully_static() {
 	"$work/static"
 }
 
+# The header, gmprt.pc and the Makefile, which says so first, name one version.
+one_version() {
+	printf '#include <gmprt.h>\nversion GMPRT_VERSION\n' >"$work/version.c"
+	# shellcheck disable=SC2046
+	same "$($CC -E $(pc --cflags) "$work/version.c" | sed -n 's/^version "\(.*\)"$/\1/p')" "$(pc --modversion)"
+	same "$(pc --modversion)" "$(sed -n 's/^VERSION := //p' "$src/Makefile")"
+}
+
+cat >"$work/dump.c" <<'END'
+#include <gmprt.h>
+
+/* The frames must be there after the calls: no tail calls. */
+static void users_function(void *chan)
+{
+	gmprt_chan_recv((gmprt_chan *)chan, NULL);
+	__asm__ volatile("");
+}
+
+static int body(int argc, char **argv)
+{
+	gmprt_chan *c = gmprt_chan_make(0, 0);
+
+	(void)argc, (void)argv;
+	if (!c || gmprt_go(users_function, c))
+		return 4;
+	gmprt_sleep(20000000);
+	gmprt_dump(1);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	return gmprt_main(body, argc, argv);
+}
+END
+
+# frames NR: the functions on goroutine NR's stack, as the dump of stdin shows it.
+frames() {
+	sed -n "/^goroutine $1 /,/^\$/s/^\([a-z_]*\).*(\.\.\.)\$/\1/p" | tr '\n' ' '
+}
+
+dump_shows_the_users() {
+	"$@" >"$work/dump"
+	cat "$work/dump"
+	same "$(frames 1 <"$work/dump")" "gmprt_dump body "
+	same "$(frames 2 <"$work/dump")" "gmprt_chan_recv users_function "
+}
+
+dump_shared() {
+	# shellcheck disable=SC2046
+	$CC -O1 -o "$work/dump_shared" "$work/dump.c" $(pc --cflags --libs)
+	dump_shows_the_users run_shared "$work/dump_shared"
+}
+
+dump_archive() {
+	# shellcheck disable=SC2046
+	$CC -O1 -o "$work/dump_archive" "$work/dump.c" $(pc --static --cflags --libs | sed 's/-lgmprt/-l:libgmprt.a/')
+	dump_shows_the_users "$work/dump_archive"
+}
+
+# Without debugging information in either.
+dump_stripped() {
+	strip -g -o "$work/dump_stripped" "$work/dump_archive"
+	dump_shows_the_users "$work/dump_stripped"
+}
+
 # The first program of README.md, as it stands there, prints what it says.
 readme() {
 	# shellcheck disable=SC2016 # not a command substitution: three backquotes
@@ -300,6 +366,10 @@ fi
 t "make install works with PREFIX alone" install_into PREFIX="$root"
 t "a program built with cc \$(pkg-config --cflags --libs gmprt) runs" shared
 t "README's first program prints what README says" readme
+t "gmprt.h, gmprt.pc and the Makefile name one version" one_version
+t "a dump begins with the user's call, with libgmprt.so" dump_shared
+t "a dump begins with the user's call, with libgmprt.a" dump_archive
+t "a dump begins with the user's call, without debugging information" dump_stripped
 t "one linked with libgmprt.a runs" static_archive
 t "a fully static one runs" fully_static
 t "one written with <gmprt/short.h> runs" short_names

@@ -23,6 +23,7 @@
 
 #define DONE   1
 #define WAITER 2
+#define JOINED 3
 
 byte state;
 bit alive;   /* the task's memory is in use */
@@ -57,7 +58,8 @@ active proctype joiner()
 		:: else -> assert(state == DONE) /* m->handed */
 		fi;
 		left = 0;
-joined:		assert(fn_ran && !ready);
+joined:		assert(fn_ran && !ready && state == DONE);
+		state = JOINED;
 		alive = 0
 	:: else -> break
 	od

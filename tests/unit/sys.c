@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -307,6 +308,44 @@ TEST(stack_size_too_small_for_the_libc_still_starts)
 	store_seq(&thread_done, 2);
 	while (rt_thread_count() != before)
 		g_nap(RT_NS_PER_MS);
+}
+
+/* All there is on the heap, and no more to come: what is left is of no use. */
+static void use_up_memory(void)
+{
+	struct rlimit r;
+
+	G_OK(getrlimit(RLIMIT_AS, &r));
+	r.rlim_cur = 0;
+	G_OK(setrlimit(RLIMIT_AS, &r));
+	for (size_t n = 1 << 20; n >= 16; n /= 2)
+		for (void *volatile p = malloc(n); p;)
+			p = malloc(n);
+}
+
+static void counts(void)
+{
+	_exit(rt_thread_count());
+}
+
+static void counts_without_memory(void)
+{
+	use_up_memory();
+	counts();
+}
+
+TEST(thread_count_needs_no_memory)
+{
+	static struct g_end end;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	SKIP(return, "a sanitizer needs all the address space there is");
+#endif
+	g_child(&end, counts);
+	if (end.exit != 1)
+		SKIP(return, "an emulator runs a thread of its own in each process");
+	g_child(&end, counts_without_memory);
+	G_EXITS(&end, 1);
 }
 
 TEST(thread_count_leaves_errno_alone)

@@ -182,6 +182,101 @@ TEST(max_frames_frames_are_shown_and_the_rest_is_mentioned)
 	rt_unwind_close(u);
 }
 
+/* park, deep() 201 times, fiber_main, fiber_root: 204 frames, over 200 KiB. */
+TEST(of_a_stack_that_stands_still_the_outermost_frames_can_be_had_too)
+{
+	struct rt_unwind_sink both = { .text = out_add, .max_frames = 3, .tail_frames = 4 };
+	struct rt_unwind *u = rt_unwind_open(NULL);
+	struct rt_unwind_regs r;
+	const char *at = out;
+	struct fiber f;
+
+	ASSERT_NE(NULL, u);
+	fiber_make(&f, 200);
+	fiber_run(&f);
+	r = fiber_regs(&f);
+	out_len = 0;
+	EXPECT_EQ(7, rt_unwind_stack(u, &r, NULL, NULL, &both));
+	EXPECT_NEXT(at, "park(...)\n");
+	EXPECT_NEXT(at, "\ndeep(...)\n");
+	EXPECT_NEXT(at, "\ndeep(...)\n");
+	EXPECT_NEXT(at, "\n...197 frames elided...\ndeep(...)\n");
+	EXPECT_NEXT(at, "\ndeep(...)\n");
+	EXPECT_NEXT(at, "\nfiber_main(...)\n");
+	EXPECT_NEXT(at, "\nfiber_root(...)\n");
+	EXPECT_EQ(NULL, strstr(at, "(...)\n"));
+	rt_unwind_close(u);
+}
+
+TEST(nothing_is_elided_if_the_outermost_frames_follow_the_innermost)
+{
+	struct rt_unwind_sink both = { .text = out_add, .max_frames = 3, .tail_frames = 2 };
+	struct rt_unwind *u = rt_unwind_open(NULL);
+	struct rt_unwind_regs r;
+	struct fiber f;
+
+	ASSERT_NE(NULL, u);
+	fiber_make(&f, 0);
+	fiber_run(&f);
+	r = fiber_regs(&f);
+	out_len = 0;
+	EXPECT_EQ(5, rt_unwind_stack(u, &r, NULL, NULL, &both));
+	expect_whole(_metadata);
+	EXPECT_EQ(NULL, strstr(out, "elided"));
+	rt_unwind_close(u);
+}
+
+/* Where a write hit the guard, sp may be far inside it. */
+static ssize_t guard_below(void *lo, uintptr_t addr, void *buf, size_t len)
+{
+	if (addr < *(uintptr_t *)lo)
+		return -EFAULT;
+	memcpy(buf, (void *)addr, len);
+	return (ssize_t)len;
+}
+
+TEST(a_stack_is_read_from_its_guard_upwards)
+{
+	uintptr_t lo;
+	struct rt_unwind_opts opts = { .read = guard_below, .read_arg = &lo };
+	struct rt_unwind *u = rt_unwind_open(&opts);
+	struct rt_unwind_regs r;
+	struct fiber f;
+
+	ASSERT_NE(NULL, u);
+	fiber_make(&f, 0);
+	fiber_run(&f);
+	r = fiber_regs(&f);
+	lo = r.stack_lo = r.sp + sizeof(uintptr_t); /* park's frame is cut */
+	EXPECT_EQ(5, unwind(u, &r));
+	expect_whole(_metadata);
+	rt_unwind_close(u);
+}
+
+/* A function that ends with a call that never returns is followed by another. */
+__attribute__((used)) static void __noinline first_byte(void)
+{
+	KEEP_FRAME();
+}
+
+TEST(an_interrupted_stack_begins_at_the_very_instruction)
+{
+	uintptr_t words[16] = { 0 };
+	struct rt_unwind *u = rt_unwind_open(NULL);
+	struct rt_unwind_regs r = {
+		.pc = (uintptr_t)first_byte,
+		.sp = (uintptr_t)words,
+		.stack_hi = (uintptr_t)&words[16],
+		.interrupted = true,
+	};
+
+	ASSERT_NE(NULL, u);
+	EXPECT_LE(1, unwind(u, &r));
+	EXPECT_TRUE(first_is("first_byte"));
+	EXPECT_NE(NULL, strstr(out, " +0\n"));
+	rt_unwind_close(u);
+}
+
 static ssize_t nothing_there(void *arg, uintptr_t addr, void *buf, size_t len)
 {
 	(void)arg, (void)addr, (void)buf, (void)len;

@@ -37,6 +37,7 @@ struct fiber {
 	struct saved own; /* first: a fiber that begins finds itself by it */
 	struct saved back;
 	char *stack;
+	void (*body)(struct fiber *f); /* NULL: deep() or worker() */
 	int depth;
 	uint32_t seq;         /* even: parked */
 	void *san, *san_back; /* what the thread sanitizer calls them */
@@ -77,9 +78,9 @@ struct fiber {
 				 :                                                        \
 				 : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", \
 				   "x11", "x12", "x13", "x14", "x15", "x16", "x17",       \
-				   "x19", "x20", "x21", "x22", "x23", "x24", "x25",       \
-				   "x26", "x27", "x28", "x30", "v8", "v9", "v10", "v11",  \
-				   "v12", "v13", "v14", "v15", "memory", "cc");           \
+				   "x18", "x19", "x20", "x21", "x22", "x23", "x24",       \
+				   "x25", "x26", "x27", "x28", "x30", "v8", "v9", "v10",  \
+				   "v11", "v12", "v13", "v14", "v15", "memory", "cc");    \
 	} while (0)
 #endif
 
@@ -135,7 +136,9 @@ static void __noinline deep(struct fiber *f, int depth)
 __attribute__((used)) static void fiber_main(struct fiber *f)
 {
 	for (;;) {
-		if (f->depth > 0)
+		if (f->body)
+			f->body(f);
+		else if (f->depth > 0)
 			deep(f, f->depth);
 		else
 			worker(f);

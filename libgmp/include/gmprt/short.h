@@ -16,6 +16,7 @@ typedef gmprt_chan chan;
 #define go(fn, arg)            gmprt_go(fn, arg)
 #define yield()                gmprt_yield()
 #define goid()                 gmprt_id()
+#define now_ns()               gmprt_now()
 #define sleep_ns(ns)           gmprt_sleep(ns)
 #define block_enter()          gmprt_block_enter()
 #define block_exit()           gmprt_block_exit()
