@@ -138,7 +138,8 @@ static struct rt_unwind_regs regs_sig(struct rt_g *g, const void *ctx)
 {
 	const mcontext_t *c = &((const ucontext_t *)ctx)->uc_mcontext;
 
-	return (struct rt_unwind_regs){
+	return (struct rt_unwind_regs)
+	{
 #if defined(__x86_64__)
 		.pc = (uintptr_t)c->gregs[REG_RIP],
 		.sp = (uintptr_t)c->gregs[REG_RSP],
@@ -167,6 +168,8 @@ static _Noreturn void report_sig(struct rt_m *m, struct rt_g *g, const void *ctx
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL); /* preemption too */
 	name_sig(g);
+	if (!m)
+		_exit(2); /* in a forked child, which has no sysmon */
 	sigaction(SIGABRT, &(struct sigaction){ .sa_handler = halt_sig }, NULL);
 	trace.s = m->s;
 	trace.g = g;
@@ -240,6 +243,7 @@ static void install(void)
 	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
 	sigemptyset(&sa.sa_mask);
+	sigaddset(&sa.sa_mask, SIGURG); /* not to be preempted here */
 	sigaction(SIGSEGV, &sa, &before_segv);
 	sigaction(SIGBUS, &sa, &before_bus);
 	atexit(hold_exit);

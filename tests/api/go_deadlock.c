@@ -30,10 +30,9 @@ static int shown(void)
 }
 
 /* The report comes first, with nothing before but what the program `said`. */
-static void expect_deadlock_after(const char *said, void (*body)(void), int goroutines)
+static void expect_report(const char *said, const char *report, void (*body)(void),
+			  int goroutines)
 {
-	static const char report[] = "fatal error: all goroutines are asleep - deadlock!\n";
-
 	g_child_run(&end, body);
 	G_EXITS(&end, 2);
 	if (strncmp(end.text, said, strlen(said)) != 0 ||
@@ -42,9 +41,22 @@ static void expect_deadlock_after(const char *said, void (*body)(void), int goro
 	G_EQ(goroutines, shown());
 }
 
+static void expect_deadlock_after(const char *said, void (*body)(void), int goroutines)
+{
+	expect_report(said, "fatal error: all goroutines are asleep - deadlock!\n", body,
+		      goroutines);
+}
+
 static void expect_deadlock(void (*body)(void), int goroutines)
 {
 	expect_deadlock_after("", body, goroutines);
+}
+
+/* Go's words: "no goroutines (main called runtime.Goexit) - deadlock!" */
+static void expect_nobody_left(void (*body)(void))
+{
+	expect_report("", "fatal error: no goroutines (main called gmprt_exit) - deadlock!\n",
+		      body, 0);
 }
 
 static void says(const char *what)
@@ -141,9 +153,9 @@ static void bound_main_exits(void)
 P_TEST(main_that_exits_and_leaves_nobody_is_a_deadlock)
 {
 	G_SKIP_IF_DEADLOCKS_HIDE;
-	expect_deadlock(main_exits, 0);
-	expect_deadlock(main_exits_before_a_sleeper, 0);
-	expect_deadlock(bound_main_exits, 0);
+	expect_nobody_left(main_exits);
+	expect_nobody_left(main_exits_before_a_sleeper);
+	expect_nobody_left(bound_main_exits);
 }
 
 /* ---- GoNil, MainGoroutineID, NoHelperGoroutines ---- */
