@@ -133,8 +133,17 @@ TEST_LIB := $(if $(TEST_LIB_OBJS),$(O)/tests/libtest.a)
 UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/$(T).c))
 API  := $(patsubst %.c,$(O)/%,$(wildcard tests/api/$(T).c))
 SCRIPTS := $(foreach k,unit api install model demo,$(wildcard tests/$(k)/$(T).sh))
-# Too long for `make check`; `make test` runs them.
-SLOW := $(filter tests/demo/many.sh,$(SCRIPTS)) $(filter %/tests/api/million,$(API))
+# About 10 s each or more, mostly asleep; `make check` leaves them to `make test`.
+# Of the models it runs those that hold, `make test` the mutations too.
+SLOW_NAMES := deadlock dump go_preempt go_spin io_run million preempt process sigquit stack_overflow threads
+SLOW := $(filter tests/demo/% tests/install/lint.sh,$(SCRIPTS)) $(filter $(SLOW_NAMES:%=$(O)/tests/api/%),$(API))
+ifeq ($(T),*)
+FAST_API := $(filter-out $(SLOW),$(API))
+FAST_SCRIPTS := $(filter-out $(SLOW),$(SCRIPTS))
+else
+FAST_API := $(API)
+FAST_SCRIPTS := $(SCRIPTS)
+endif
 STRESS := $(patsubst %.c,$(O)/%,$(wildcard tests/stress/$(T).c))
 
 # kselftest_harness.h: see tools/build/kselftest.
@@ -304,13 +313,13 @@ check: lib examples
 	@tools/build/kselftest $(KSELFTEST) || :
 	@$(MAKE) run-check
 
-run-check: $(if $(wildcard $(HARNESS)),$(UNIT) $(API))
-	@$(RUN) $(if $(wildcard $(HARNESS)),$(sort $(UNIT)) $(sort $(filter-out $(SLOW),$(API))),\
+run-check: $(if $(wildcard $(HARNESS)),$(UNIT) $(FAST_API))
+	@MODELS=$(if $(filter *,$(T)),holds,all) $(RUN) -j $$(nproc) $(if $(wildcard $(HARNESS)),$(sort $(UNIT)) $(sort $(FAST_API)),\
 		-S 'tests/unit and tests/api: no kselftest_harness.h in $(KSELFTEST), its reason stands above') \
-		$(filter-out $(SLOW),$(SCRIPTS))
+		$(FAST_SCRIPTS)
 
-check-slow: lib examples $(filter %/tests/api/million,$(API))
-	@$(RUN) -l slow -t 600 $(or $(SLOW),-S 'no slow test is called $(T)')
+check-slow: lib examples $(filter $(SLOW),$(API))
+	@$(RUN) -l slow -t 600 $(or $(SLOW) $(filter tests/model/%,$(SCRIPTS)),-S "no slow test is called $(T)")
 
 run-programs: $(UNIT) $(API)
 	@$(if $(UNIT)$(API),,echo "gmprt: no test is called '$(T)'" >&2; exit 1;) \

@@ -56,110 +56,145 @@ inline TAKE(t_)
 /* rt_forkq_push(); full: an ordinary goroutine runs it. */
 inline push()
 {
-	d_step {
+	atomic {
 		b = RD(BOTTOM);
 		t = RD(TOP);
 		pushed_now = pushed + 1;
-		at_of[pushed_now] = b
-	}
-	if
+		at_of[pushed_now] = b;
+		if
 #ifdef FULL_RING
-	:: ((b - t) & 15) >= 4 && ((b - t) & 15) < 8 -> TAKE(pushed_now)
-	:: else ->
+		:: ((b - t) & 15) >= 4 && ((b - t) & 15) < 8 -> TAKE(pushed_now)
+		:: else ->
 #else
-	/* signed: a thief about to step back shows top = bottom + 1, which is not full */
-	:: ((b - t) & 15) >= 3 && ((b - t) & 15) < 8 -> TAKE(pushed_now)
-	:: else ->
+		/* signed: a thief about to step back shows top = bottom + 1, which is not full */
+		:: ((b - t) & 15) >= 3 && ((b - t) & 15) < 8 -> TAKE(pushed_now)
+		:: else ->
 #endif
-		WR(SLOT(b), pushed_now);
-		WR(BOTTOM, (b + 1) & 15)
-	fi;
-	pushed = pushed_now
+			WR(SLOT(b), pushed_now);
+			WR(BOTTOM, (b + 1) & 15)
+		fi;
+		pushed = pushed_now;
+		b = 0; t = 0; pushed_now = 0
+	}
 }
 
 /* rt_forkq_pop_own(x, at_of[x]) */
-inline pop_own(w_)
+inline pop_own()
 {
-	d_step { b = RD(BOTTOM); got = RD(SLOT(at_of[w_])) }
-	if
-	:: b != ((at_of[w_] + 1) & 15) || got != w_ -> skip
-	:: else ->
-		WR(BOTTOM, at_of[w_]);
-#ifndef NO_FENCE1
-		FENCE();
-#endif
-		t = RD(TOP);
+	atomic {
+		b = RD(BOTTOM);
+		got = RD(SLOT(at_of[x]));
+		more = (b == ((at_of[x] + 1) & 15) && got == x);
+		b = 0;
+		got = 0;
 		if
-		:: !AFTER(t, at_of[w_]) ->
-			TAKE(w_);
-			WR(SLOT(at_of[w_]), 0)
-		:: else ->
-			WR(BOTTOM, (at_of[w_] + 1) & 15);
+		:: more -> WR(BOTTOM, at_of[x])
+		:: else
+		fi
+	}
+	if
+	:: more ->
+		atomic {
+#ifndef NO_FENCE1
+			FENCE();
+#endif
+			t = RD(TOP);
+			more = AFTER(t, at_of[x]);
+			t = 0;
+			if
+			:: !more -> TAKE(x); WR(SLOT(at_of[x]), 0)
+			:: else -> WR(BOTTOM, (at_of[x] + 1) & 15)
+			fi
+		}
+	:: else
+	fi;
+	if
+	:: more ->
+		atomic {
 			LOCK(SPIN);
 			t = RD(TOP);
 			if
-			:: !AFTER(t, at_of[w_]) ->
-				TAKE(w_);
-				WR(SLOT(at_of[w_]), 0);
-				WR(BOTTOM, at_of[w_])
+			:: !AFTER(t, at_of[x]) ->
+				TAKE(x);
+				WR(SLOT(at_of[x]), 0);
+				WR(BOTTOM, at_of[x])
 			:: else
 			fi;
-			UNLOCK(SPIN)
-		fi
+			UNLOCK(SPIN);
+			t = 0;
+			more = 0
+		}
+	:: else
 	fi
 }
 
 /* rt_forkq_pop_any() */
 inline pop_any()
 {
-	got = 0;
 	do
-	:: d_step { b = RD(BOTTOM); t = RD(TOP) }
-		if
-		:: b == t -> break
-		:: else
-		fi;
-		b = (b - 1) & 15;
-		WR(BOTTOM, b);
-#ifndef NO_FENCE1
-		FENCE();
-#endif
-		t = RD(TOP);
-		if
-		:: AFTER(t, b) ->
-			WR(BOTTOM, (b + 1) & 15);
-			LOCK(SPIN);
+	:: atomic {
+			got = 0;
+			b = RD(BOTTOM);
 			t = RD(TOP);
 			if
-			:: AFTER(t, b) -> UNLOCK(SPIN); break
+			:: b == t -> b = 0; t = 0; break
+			:: else -> b = (b - 1) & 15; WR(BOTTOM, b)
+			fi
+		}
+		atomic {
+#ifndef NO_FENCE1
+			FENCE();
+#endif
+			t = RD(TOP);
+			more = AFTER(t, b);
+			t = 0;
+			if
+			:: more -> WR(BOTTOM, (b + 1) & 15)
 			:: else
-			fi;
-			WR(BOTTOM, b);
-			XCHG(got, SLOT(b), 0);
-			UNLOCK(SPIN)
-		:: else ->
-			XCHG(got, SLOT(b), 0)
-		fi;
+			fi
+		}
 		if
-		:: got -> TAKE(got); break
-		:: else
-		fi
+		:: more ->
+			more = 0;
+			atomic {
+				LOCK(SPIN);
+				t = RD(TOP);
+				if
+				:: AFTER(t, b) -> UNLOCK(SPIN); b = 0; t = 0; break
+				:: else -> WR(BOTTOM, b); t = 0
+				fi
+			}
+			atomic { XCHG(got, SLOT(b), 0); UNLOCK(SPIN) }
+		:: else -> XCHG(got, SLOT(b), 0)
+		fi;
+		atomic {
+			b = 0;
+			if
+			:: got -> TAKE(got); break
+			:: else
+			fi
+		}
 	od
 }
 
 proctype owner()
 {
 	byte me = 0, b, t, got, pushed_now, ops, x;
+	bit more;
 
 	do
 	:: pushed < TASKS -> push()
 	:: ops < OPS && pushed > 0 -> ops++; pop_any()
-	:: atomic { ops < OPS && pushed > 0 && !joined[pushed] ->
-			ops++; x = pushed; joined[x] = 1 }
-		pop_own(x)
-	:: atomic { ops < OPS && pushed > 1 && !joined[pushed - 1] ->
-			ops++; x = pushed - 1; joined[x] = 1 }
-		pop_own(x)
+	:: atomic {
+			ops < OPS && pushed > 0 && (!joined[pushed] || (pushed > 1 && !joined[pushed - 1])) ->
+			if
+			:: !joined[pushed] -> x = pushed
+			:: pushed > 1 && !joined[pushed - 1] -> x = pushed - 1
+			fi;
+			ops++;
+			joined[x] = 1
+		}
+		pop_own()
 	:: pushed == TASKS -> break
 	od;
 	/* The others are done: what is left is here and is the owner's. */
@@ -187,37 +222,46 @@ proctype thief()
 	:: i < STEALS ->
 		i++;
 		t = RD(TOP);
-		b = RD(BOTTOM);
-		if
-		:: !AFTER(b, t) -> goto next
-		:: else
-		fi;
-		CAS(got, SPIN, 0, 1);
-		if
-		:: !got -> goto next
-		:: else
-		fi;
-		got = 0;
-		do
-		:: got == 0 ->
-			atomic { t = RD(TOP); WR(TOP, (t + 1) & 15) }
-#ifndef NO_FENCE2
-			FENCE();
-#endif
+		atomic {
 			b = RD(BOTTOM);
+			got = AFTER(b, t);
+			t = 0;
+			b = 0;
 			if
-			:: AFTER((t + 1) & 15, b) -> WR(TOP, t); break
+			:: !got -> goto next
 			:: else
-			fi;
-			XCHG(got, SLOT(t), 0)
-		:: else -> TAKE(got); break
+			fi
+		}
+		atomic {
+			CAS(got, SPIN, 0, 1);
+			if
+			:: !got -> goto next
+			:: else -> got = 0; t = RD(TOP); WR(TOP, (t + 1) & 15)
+			fi
+		}
+		do
+		:: atomic {
+#ifndef NO_FENCE2
+				FENCE();
+#endif
+				b = RD(BOTTOM);
+				if
+				:: AFTER((t + 1) & 15, b) -> WR(TOP, t); UNLOCK(SPIN); goto next
+				:: else -> b = 0
+				fi
+			}
+			atomic {
+				XCHG(got, SLOT(t), 0);
+				if
+				:: got -> TAKE(got); UNLOCK(SPIN); goto next
+				:: else -> t = RD(TOP); WR(TOP, (t + 1) & 15)
+				fi
+			}
 		od;
-		UNLOCK(SPIN);
-next:		got = 0
+next:		atomic { got = 0; t = 0; b = 0 }
 	:: else -> break
 	od;
-	FENCE();
-	finished++
+	atomic { FENCE(); finished++ }
 }
 
 /* rt_forkq_remove() by a task's join that has moved to another P */
@@ -231,14 +275,15 @@ proctype joiner()
 	:: pushed == TASKS -> goto done
 	fi;
 	LOCK(SPIN);
-	CAS(got, SLOT(at_of[x]), x, 0);
-	if
-	:: got -> TAKE(x)
-	:: else
-	fi;
-	UNLOCK(SPIN);
-done:	FENCE();
-	finished++
+	atomic {
+		CAS(got, SLOT(at_of[x]), x, 0);
+		if
+		:: got -> TAKE(x)
+		:: else
+		fi;
+		UNLOCK(SPIN)
+	}
+done:	atomic { FENCE(); finished++ }
 }
 
 init {

@@ -60,35 +60,41 @@ inline TAKE(w_)
 /* rt_runq_prepare(): ok, and w is written behind the last entry, at t */
 inline prepare(w_)
 {
-	atomic {
-		t = RD(TAIL);
-		h = RD(HEAD);
-		ok = ((t - h) & 15) < 4;
-		if
-		:: ok -> WR(RING(t), w_)
-		:: else
-		fi
-	}
+	t = RD(TAIL);
+	h = RD(HEAD);
+	ok = ((t - h) & 15) < 4;
+	if
+	:: ok -> WR(RING(t), w_)
+	:: else
+	fi
 }
 
 /* rt_runq_put(), rt_put_slow() with rt_runq_spill() */
 inline put(w_)
 {
 	do
-	:: prepare(w_);
-		if
-		:: ok -> WR(TAIL, (t + 1) & 15); break
-		:: else
-		fi;
-		atomic { h = RD(HEAD); ok = ((t - h) & 15) == 4 }
-		if
-		:: ok ->
-			atomic { a = RD(RING(h)); b = RD(RING(h + 1)) } /* own stores */
-			CAS(ok, HEAD, h, (h + 2) & 15);
+	:: atomic {
+			prepare(w_);
 			if
-			:: ok -> TAKE(a); TAKE(b); TAKE(w_); break
+			:: ok -> WR(TAIL, (t + 1) & 15); break
 			:: else
 			fi
+		}
+		atomic {
+			h = RD(HEAD);
+			ok = ((t - h) & 15) == 4;
+			a = RD(RING(h)); /* own stores */
+			b = RD(RING(h + 1))
+		}
+		if
+		:: ok ->
+			atomic {
+				CAS(ok, HEAD, h, (h + 2) & 15);
+				if
+				:: ok -> TAKE(a); TAKE(b); TAKE(w_); break
+				:: else
+				fi
+			}
 		:: else
 		fi
 	od;
@@ -121,32 +127,42 @@ inline get()
 {
 	old = RD(NEXT);
 	if
-	:: old -> XCHG(old, NEXT, 0)
+	:: old ->
+		atomic {
+			XCHG(old, NEXT, 0);
+			if
+			:: old -> TAKE(old)
+			:: else
+			fi
+		}
 	:: else
 	fi;
 	do
 	:: old -> break
 	:: else ->
-		atomic { h = RD(HEAD); t = RD(TAIL); a = RD(RING(h)) }
-		if
-		:: h == t -> break
-		:: else
-		fi;
+		atomic {
+			h = RD(HEAD);
+			t = RD(TAIL);
+			a = RD(RING(h));
+			if
+			:: h == t -> break
+			:: else
+			fi
+		}
+		atomic {
 #ifdef PLAIN_HEAD
-		WR(HEAD, (h + 1) & 15);
-		ok = 1;
+			WR(HEAD, (h + 1) & 15);
+			ok = 1;
 #else
-		CAS(ok, HEAD, h, (h + 1) & 15);
+			CAS(ok, HEAD, h, (h + 1) & 15);
 #endif
-		if
-		:: ok -> old = a
-		:: else
-		fi
+			if
+			:: ok -> old = a; TAKE(old)
+			:: else
+			fi
+		}
 	od;
-	if
-	:: old -> TAKE(old)
-	:: else
-	fi
+	atomic { h = 0; t = 0; a = 0; ok = 0 }
 }
 
 proctype owner()
@@ -162,17 +178,29 @@ proctype owner()
 		yielded = 1;
 		get();
 		if
-		:: old -> old = 0; prepare(YIELDER);
-			if
-			:: ok ->
+		:: old ->
+			atomic {
+				old = 0;
+				prepare(YIELDER);
 #ifdef EARLY_TAIL
-				WR(TAIL, (t + 1) & 15);
-				WR(SAVED, 1)
+				if
+				:: ok -> WR(TAIL, (t + 1) & 15)
+				:: else
+				fi;
+				WR(SAVED, 1);
 #else
 				WR(SAVED, 1);
-				WR(TAIL, (t + 1) & 15)
+				if
+				:: ok -> WR(TAIL, (t + 1) & 15)
+				:: else
+				fi;
 #endif
-			:: else -> WR(SAVED, 1); put(YIELDER) /* on g0 */
+				h = 0;
+				t = 0
+			}
+			if
+			:: ok -> ok = 0
+			:: else -> put(YIELDER) /* on g0 */
 			fi
 		:: else -> taken[YIELDER] = 1 /* goes on */
 		fi
@@ -202,9 +230,12 @@ proctype thief(byte me)
 
 	do
 	:: h = RD(HEAD);
-		t = RD(TAIL);
-		n = (t - h) & 15;
-		n = n - n / 2;
+		atomic {
+			t = RD(TAIL);
+			n = (t - h) & 15;
+			n = n - n / 2;
+			t = 0
+		}
 		if
 		:: n == 0 -> break
 		:: n > 2 -> /* of different moments */
@@ -214,17 +245,19 @@ proctype thief(byte me)
 			:: n == 2 -> b = RD(RING(h + 1))
 			:: else
 			fi;
-			CAS(ok, HEAD, h, (h + n) & 15);
-			if
-			:: ok ->
-				TAKE(a);
+			atomic {
+				CAS(ok, HEAD, h, (h + n) & 15);
 				if
-				:: n == 2 -> TAKE(b)
+				:: ok ->
+					TAKE(a);
+					if
+					:: n == 2 -> TAKE(b)
+					:: else
+					fi;
+					break
 				:: else
-				fi;
-				break
-			:: else
-			fi
+				fi
+			}
 		fi
 	od;
 	atomic { h = 0; t = 0; n = 0; b = 0; a = 0; ok = 0 }
@@ -233,11 +266,13 @@ proctype thief(byte me)
 		a = RD(NEXT);
 		if
 		:: a ->
-			CAS(ok, NEXT, a, 0);
-			if
-			:: ok -> TAKE(a)
-			:: else
-			fi
+			atomic {
+				CAS(ok, NEXT, a, 0);
+				if
+				:: ok -> TAKE(a)
+				:: else
+				fi
+			}
 		:: else
 		fi
 	:: else

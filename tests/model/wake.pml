@@ -41,52 +41,19 @@ bit notified[4]; /* M was given a P, and the unit of NSPIN that its waker took *
  * one change that is seen without the lock. */
 inline IDLE_GET(r_)
 {
-	d_step {
-		DRAINED ->
-		if
-		:: mem[NIDLE] > 0 -> mem[NIDLE] = mem[NIDLE] - 1; r_ = 1
-		:: else -> r_ = 0
-		fi
-	}
-}
-
-/* rt_wake() and rt_m_start() */
-inline rt_wake()
-{
+	DRAINED ->
 	if
-	:: RD(NSPIN) == 0 ->
-		CAS(got, NSPIN, 0, 1);
-		if
-		:: got ->
-#ifdef LATE_UNCLAIM
-			IDLE_GET(got);
-			if
-			:: got -> start_one()
-			:: else -> FADD(got, NSPIN, -1)
-			fi
-#else
-			d_step {
-				DRAINED ->
-				if
-				:: mem[NIDLE] > 0 -> mem[NIDLE] = mem[NIDLE] - 1; got = 1
-				:: else -> mem[NSPIN] = mem[NSPIN] - 1; got = 0
-				fi
-			}
-			if
-			:: got -> start_one()
-			:: else
-			fi
-#endif
-		:: else
-		fi
-	:: else
+	:: mem[NIDLE] > 0 -> mem[NIDLE] = mem[NIDLE] - 1; r_ = 1
+	:: else -> r_ = 0
 	fi
 }
 
-/* If none is parked yet, a new thread would be made: that comes to the same. */
+/* rt_m_start(): if none is parked yet, a new thread would be made: that comes
+ * to the same. */
 inline start_one()
 {
 	atomic {
+		got = 0;
 		if
 		:: parked[3] -> parked[3] = 0; notified[3] = 1
 		:: !parked[3] && parked[2] -> parked[2] = 0; notified[2] = 1
@@ -97,15 +64,49 @@ inline start_one()
 	}
 }
 
+/* rt_wake(): its first load of nr_spinning and the compare-and-swap are one. */
+inline rt_wake()
+{
+	CAS(got, NSPIN, 0, 1);
+	if
+	:: got ->
+#ifdef LATE_UNCLAIM
+		atomic { IDLE_GET(got) }
+		if
+		:: got -> start_one()
+		:: else -> FADD(got, NSPIN, -1)
+		fi
+#else
+		atomic {
+			IDLE_GET(got);
+			if
+			:: got
+			:: else -> mem[NSPIN] = mem[NSPIN] - 1
+			fi
+		}
+		if
+		:: got -> start_one()
+		:: else
+		fi
+#endif
+	:: else
+	fi;
+	got = 0
+}
+
 inline rt_wake_others()
 {
+	atomic {
 #ifndef NO_FENCE
-	FENCE();
+		FENCE();
 #endif
+		got = (RD(NIDLE) > 0)
+	}
 	if
-	:: RD(NIDLE) > 0 ->
+	:: got ->
+		atomic { got = (RD(NSPIN) == 0) }
 		if
-		:: RD(NSPIN) == 0 -> rt_wake()
+		:: got -> rt_wake()
 		:: else
 		fi
 	:: else
@@ -115,119 +116,107 @@ inline rt_wake_others()
 /* One thing out of queue x, if there is one. */
 inline take(x_)
 {
-	d_step {
-		DRAINED ->
-		if
-		:: mem[x_] > 0 -> mem[x_] = mem[x_] - 1; work = 1
-		:: else -> work = 0
-		fi
-	}
+	DRAINED ->
+	if
+	:: mem[x_] > 0 -> mem[x_] = mem[x_] - 1; work = 1
+	:: else
+	fi
 }
 
 /* rt_find_g0() until there is work, or the M is parked and never woken again */
 inline find()
 {
 	do
-	:: /* find_local: P 0 and P 1 have queues; others steal */
-		atomic { work = 0; was_spinning = 0 }
-		if
-		:: me < 2 && has_own -> take(Q(me))
-		:: else
-		fi;
-		if
-		:: work -> break
-		:: else
-		fi;
-		take(GRQ);
-		if
-		:: work -> break
-		:: else
-		fi;
+	:: atomic { /* find_local: P 0 and P 1 have queues; others steal */
+			if
+			:: me < 2 && has_own -> take(Q(me))
+			:: else
+			fi;
+			if
+			:: work -> break
+			:: else
+			fi
+		}
+		atomic {
+			take(GRQ);
+			if
+			:: work -> break
+			:: else
+			fi
+		}
 		/* may_spin */
 		if
 		:: !spinning ->
 			got = RD(NSPIN);
+			atomic { spinning = (2 * got < MAXPROCS - RD(NIDLE)); got = 0 }
 			if
-			:: 2 * got < MAXPROCS - RD(NIDLE) ->
-				spinning = 1;
-				FADD(got, NSPIN, 1)
+			:: spinning -> atomic { FADD(got, NSPIN, 1); got = 0 }
 			:: else
 			fi
 		:: else
 		fi;
 		if
 		:: spinning ->
-			take(Q(0));
-			if
-			:: work -> break
-			:: else
-			fi;
-			take(Q(1));
-			if
-			:: work -> break
-			:: else
-			fi
+			atomic {
+				take(Q(0));
+				if
+				:: work -> break
+				:: else
+				fi
+			}
+			atomic {
+				take(Q(1));
+				if
+				:: work -> break
+				:: else
+				fi
+			}
 		:: else
 		fi;
 		/* give_up_p */
-		d_step {
-			DRAINED ->
+		atomic {
+			take(GRQ);
 			if
-			:: mem[GRQ] > 0 -> mem[GRQ] = mem[GRQ] - 1; work = 1
+			:: work -> break
 			:: else -> mem[NIDLE] = mem[NIDLE] + 1
-			fi
+			fi;
+			has_own = 0;
+			was_spinning = spinning;
+			spinning = 0
 		}
 		if
-		:: work -> break
-		:: else
-		fi;
-		has_own = 0;
-		was_spinning = spinning;
-		if
-		:: spinning -> spinning = 0; FADD(got, NSPIN, -1)
+		:: was_spinning -> atomic { FADD(got, NSPIN, -1); got = 0 }
 		:: else
 		fi;
 		/* look_again */
-		got = 0;
 #ifndef NO_LOOK
-		FENCE();
+		atomic { FENCE(); got = (RD(GRQ) > 0) }
+		atomic { got = (got || RD(Q(0)) > 0) }
+		atomic { got = (got || RD(Q(1)) > 0) }
 		if
-		:: RD(GRQ) > 0 -> got = 1
-		:: else
-		fi;
-		if
-		:: RD(Q(0)) > 0 -> got = 1
-		:: else
-		fi;
-		if
-		:: RD(Q(1)) > 0 -> got = 1
-		:: else
-		fi;
-		if
-		:: got ->
-			IDLE_GET(got)
+		:: got -> atomic { IDLE_GET(got) }
 		:: else
 		fi;
 #endif
 		if
 		:: got ->
-			spinning = was_spinning;
+			atomic { spinning = was_spinning; was_spinning = 0; got = 0 }
 			if
-			:: spinning -> FADD(got, NSPIN, 1)
+			:: spinning -> atomic { FADD(got, NSPIN, 1); got = 0 }
 			:: else
 			fi
 		:: else ->
 			atomic { parked[me] = 1; was_spinning = 0 } /* rt_m_stop_g0 */
-end_asleep:		atomic { notified[me] -> notified[me] = 0; spinning = 1; got = 0 }
+end_asleep:		atomic { notified[me] -> notified[me] = 0; spinning = 1 }
 		fi
 	od;
+	work = 0;
 	if
 	:: spinning -> /* stop_spinning() */
-		spinning = 0;
-		FADD(got, NSPIN, -1);
+		atomic { spinning = 0; FADD(got, NSPIN, -1) }
 		if
-		:: got == 1 -> rt_wake_others()
-		:: else
+		:: got == 1 -> got = 0; rt_wake_others()
+		:: else -> got = 0
 		fi
 	:: else
 	fi
@@ -250,7 +239,7 @@ proctype m(byte me)
 		rt_wake_others();
 		if
 		:: goto computes
-		:: take(GRQ); goto computes /* its fairness look */
+		:: atomic { take(GRQ) } goto computes /* its fairness look */
 #ifdef FINISH
 		:: skip
 #else
