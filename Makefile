@@ -319,11 +319,11 @@ run-check: $(if $(wildcard $(HARNESS)),$(UNIT) $(FAST_API))
 		$(FAST_SCRIPTS)
 
 check-slow: lib examples $(filter $(SLOW),$(API))
-	@$(RUN) -l slow -t 600 $(or $(SLOW) $(filter tests/model/%,$(SCRIPTS)),-S "no slow test is called $(T)")
+	@$(RUN) -j $$(nproc) -l slow -t 600 $(or $(SLOW) $(filter tests/model/%,$(SCRIPTS)),-S "no slow test is called $(T)")
 
 run-programs: $(UNIT) $(API)
 	@$(if $(UNIT)$(API),,echo "gmprt: no test is called '$(T)'" >&2; exit 1;) \
-		$(RUN) -l '$(LABEL)' -t 300 -w '$(WRAPPER)' $(sort $(UNIT)) $(sort $(API))
+		$(RUN) -j $$(nproc) -l '$(LABEL)' -t 300 -w '$(WRAPPER)' $(sort $(UNIT)) $(sort $(API))
 
 check-asan: $(HARNESS)
 	@$(MAKE) O=$(O)/asan SAN=address,undefined LABEL=asan run-programs
