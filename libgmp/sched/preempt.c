@@ -87,9 +87,9 @@ static bool wait_for_p(struct rt_m *m)
 		if (load_acq(&s->stopping))
 			return false;
 		if (told) {
-			p = load_rlx(&m->next_p);
-			store_rlx(&m->next_p, NULL);
-			m->next_work = 0;
+			/* At once: after the notice of a loan someone may be
+			 * about to give it one. next_work is its own G. */
+			p = xchg_acqrel(&m->next_p, NULL);
 			if (p)
 				rt_p_acquire(m, p);
 			return p != NULL;

@@ -71,46 +71,6 @@ static void block_exit_alone(void)
 	gmprt_block_exit();
 }
 
-/* Asleep, this goroutine lets its P make a goroutine of the task. */
-static void join_twice(void)
-{
-	struct gmprt_task t;
-
-	G_OK(gmprt_fork(&t, nothing, NULL));
-	gmprt_sleep(G_MS);
-	gmprt_join(&t);
-	gmprt_join(&t);
-}
-
-static void sleeps_long(void *arg)
-{
-	(void)arg;
-	gmprt_sleep(G_SEC / 10);
-}
-
-static void joins(void *t)
-{
-	gmprt_join(t);
-}
-
-static void two_join(void)
-{
-	struct gmprt_task t;
-
-	G_OK(gmprt_fork(&t, sleeps_long, NULL));
-	gmprt_sleep(G_MS);
-	g_go(joins, &t);
-	gmprt_join(&t);
-	gmprt_sleep(G_SEC);
-}
-
-static void join_unforked(void)
-{
-	struct gmprt_task t = { 0 };
-
-	gmprt_join(&t);
-}
-
 P_TEST(misuse_in_a_goroutine_aborts_with_a_report_and_a_dump)
 {
 	static const struct {
@@ -124,9 +84,6 @@ P_TEST(misuse_in_a_goroutine_aborts_with_a_report_and_a_dump)
 		{ unlock_thread_too_often, "gmprt_unlock_os_thread" },
 		{ lock_thread_too_often, "gmprt_lock_os_thread" },
 		{ block_exit_alone, "gmprt_block_exit" },
-		{ join_twice, "gmprt_join: the task at 0x" },
-		{ two_join, "was joined before" },
-		{ join_unforked, "was never forked" },
 	};
 	struct g_end end;
 
@@ -135,6 +92,37 @@ P_TEST(misuse_in_a_goroutine_aborts_with_a_report_and_a_dump)
 		expect_abort(&end, cases[i].name);
 		G_SAYS(&end, "goroutine 1");
 	}
+}
+
+static void ends_its_thread(void *arg)
+{
+	(void)arg;
+	pthread_exit(NULL);
+}
+
+static void pthread_exits(void)
+{
+	g_go(ends_its_thread, NULL);
+	gmprt_sleep(3600 * G_SEC);
+}
+
+static void is_cancelled(void)
+{
+	G_OK(pthread_cancel(pthread_self()));
+	pthread_testcancel();
+}
+
+P_TEST(a_goroutine_that_ends_its_thread_aborts_with_a_report)
+{
+	struct g_end end;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	SKIP(return, "sanitizers take pthread_exit() on another stack for an error of their own");
+#endif
+	g_child_run(&end, pthread_exits);
+	expect_abort(&end, "goroutine 2 called pthread_exit()");
+	g_child_run(&end, is_cancelled);
+	expect_abort(&end, "goroutine 1 called pthread_exit(), or pthread_cancel()");
 }
 
 /* ---- from ordinary threads ---- */

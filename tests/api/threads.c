@@ -204,6 +204,66 @@ G_TEST(a_thread_wakes_a_run_that_is_all_asleep)
 	}
 }
 
+/* ---- looking on ---- */
+
+static void *looks(void *arg)
+{
+	uint64_t created = 0, ended = 0;
+
+	while (!g_load(&stop)) {
+		struct gmprt_stats s = g_stats();
+
+		/* Each word of these has one writer: none goes back. */
+		G_GE(s.nr_created, created);
+		G_GE(s.nr_ended, ended);
+		G_EQ(g_procs, s.maxprocs);
+		G_EQ(g_procs, gmprt_maxprocs(0));
+		G_GE(gmprt_num_goroutine(), 0);
+		g_nap(G_MS / 10);
+		created = s.nr_created;
+		ended = s.nr_ended;
+	}
+	return arg;
+}
+
+static void *dumps(void *arg)
+{
+	char *dump = g_dump();
+
+	G_TRUE(strstr(dump, "goroutine 1 "));
+	free(dump);
+	return arg;
+}
+
+static void adds(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 50; i++) {
+		gmprt_mutex_lock(&mutex);
+		plain++;
+		gmprt_mutex_unlock(&mutex);
+		gmprt_yield();
+	}
+	gmprt_wg_done(&wg);
+}
+
+G_TEST(threads_look_and_dump_while_goroutines_work)
+{
+	pthread_t t[THREADS], d[THREADS];
+	int n = G_LOOPS(50);
+
+	start_threads(t, looks);
+	start_threads(d, dumps);
+	gmprt_wg_add(&wg, n);
+	for (int i = 0; i < n; i++)
+		g_go(adds, NULL);
+	gmprt_wg_wait(&wg);
+	G_EQ(50 * n, plain);
+	join_threads(d);
+	g_store(&stop, 1);
+	join_threads(t);
+}
+
 /* ---- at the edges of a run ---- */
 
 static void add_one(void *arg)
@@ -237,6 +297,68 @@ P_TEST(threads_may_start_goroutines_while_runs_begin_and_end)
 	start_threads(t, always_starts);
 	for (int i = 0; i < 20; i++)
 		g_run(g_procs, short_run);
+	g_store(&stop, 1);
+	for (int i = 0; i < THREADS; i++)
+		G_OK(pthread_join(t[i], NULL));
+	g_watch_end();
+}
+
+/* Whatever any thread may call, on things of its own and on common ones that
+ * no goroutine waits for: these would be gone with the run. */
+static void *does_everything(void *arg)
+{
+	struct gmprt_attr attr = { .size = sizeof(attr), .name = "foreign", .stack_size = 65536 };
+	struct gmprt_stats s = { .size = sizeof(s) };
+
+	for (int i = 0; !g_load(&stop); i++) {
+		gmprt_chan *own = gmprt_chan_make(sizeof(int), 1);
+		int ret = gmprt_go_attr(&attr, add_one, NULL), v = i;
+
+		G_TRUE(ret == 0 || ret == -EPERM);
+		G_OK(gmprt_chan_send_try(own, &v));
+		G_OK(gmprt_chan_recv_try(own, &v));
+		G_EQ(i, v);
+		G_OK(gmprt_chan_close(own));
+		gmprt_chan_free(own);
+		ret = gmprt_chan_send_try(c, &v);
+		G_TRUE(ret == 0 || ret == -EAGAIN);
+		gmprt_sem_post(&sem);
+		G_OK(gmprt_sem_wait_try(&sem));
+		gmprt_wg_add(&wg, 1);
+		gmprt_wg_done(&wg);
+		if (gmprt_mutex_lock_try(&mutex) == 0)
+			gmprt_mutex_unlock(&mutex);
+		ret = gmprt_stats_read(&s);
+		G_TRUE(ret == 0 || ret == -ENODATA);
+		G_GE(gmprt_maxprocs(0), 1);
+		gmprt_yield();
+		if (i % 64 == 0)
+			free(g_dump());
+	}
+	return arg;
+}
+
+static void tries_too(void)
+{
+	int v;
+
+	for (int i = 0; i < 50; i++) {
+		(void)!gmprt_chan_recv_try(c, &v);
+		if (gmprt_mutex_lock_try(&mutex) == 0)
+			gmprt_mutex_unlock(&mutex);
+		gmprt_yield();
+	}
+}
+
+P_TEST(threads_may_call_what_any_thread_may_while_runs_begin_and_end)
+{
+	pthread_t t[THREADS];
+
+	g_watch("everything", G_TIMEOUT * G_SLOW);
+	c = g_chan(sizeof(int), 16);
+	start_threads(t, does_everything);
+	for (int i = 0; i < 20; i++)
+		g_run(g_procs, tries_too);
 	g_store(&stop, 1);
 	for (int i = 0; i < THREADS; i++)
 		G_OK(pthread_join(t[i], NULL));
