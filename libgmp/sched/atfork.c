@@ -14,6 +14,7 @@
  * was, nor who held its lock. What the library has beside it is static:
  *
  *   rt_cur, running   run.c       set back
+ *   the netpoller     run.c       its descriptors are closed here
  *   last_lock         stats.c     held over the fork by the thread that forks
  *   liburcu's         rcu.h       the same, by its own functions; the readers
  *                                 that are gone are struck off
@@ -80,7 +81,7 @@ static void in_child(void)
 	rt_m_set_self(NULL);
 	rt_stats_unlock();
 	rt_bug_forked();
-	rt_run_forked();
+	rt_run_forked(m);
 	rt_rcu_after_fork_child();
 }
 

@@ -237,10 +237,21 @@ static void sched_stop(struct rt_sched *s)
 
 void (*rt_forked_hook)(void);
 
-void rt_run_forked(void)
+/* Its memory stays; what it has of the kernel's goes. */
+static void leave_behind(struct rt_sched *s)
 {
-	if (rt_cur)
-		rt_san_leak(rt_cur);
+	rt_san_leak(s);
+	rt_netpoll_close(&s->np);
+}
+
+void rt_run_forked(struct rt_m *m)
+{
+	struct rt_sched *s = load_rlx(&rt_cur);
+
+	if (s)
+		leave_behind(s);
+	if (m && m->s != s) /* its run had ended, it did not know yet */
+		leave_behind(m->s);
 	rt_sysmon_forked();
 	if (rt_forked_hook)
 		rt_forked_hook();
