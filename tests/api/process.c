@@ -24,15 +24,15 @@
 #endif
 
 /* A G_TEST whose child goes on for a while. */
-#define F_TEST(claim)                             \
-	static void body_##claim(void);           \
-	P_TEST(claim)                             \
-	{                                         \
-		SKIP_SAN;                         \
-		g_watch(#claim, G_TIMEOUT);       \
-		g_run(g_procs, body_##claim);     \
-		g_watch_end();                    \
-	}                                         \
+#define FORK_TEST(claim)                      \
+	static void body_##claim(void);       \
+	P_TEST(claim)                         \
+	{                                     \
+		SKIP_SAN;                     \
+		g_watch(#claim, G_TIMEOUT);   \
+		g_run(g_procs, body_##claim); \
+		g_watch_end();                \
+	}                                     \
 	static void body_##claim(void)
 
 static gmprt_chan *c;
@@ -127,7 +127,7 @@ static void uses_libc(void)
 	G_EQ(7, seven);
 }
 
-F_TEST(a_child_of_a_goroutine_runs_on_as_an_ordinary_thread)
+FORK_TEST(a_child_of_a_goroutine_runs_on_as_an_ordinary_thread)
 {
 	int before = 5;
 
@@ -172,7 +172,7 @@ static void asks_the_library(void)
 	gmprt_block_exit();
 }
 
-F_TEST(in_the_child_the_library_answers_as_it_does_outside_a_run)
+FORK_TEST(in_the_child_the_library_answers_as_it_does_outside_a_run)
 {
 	made_before = g_chan(sizeof(int), 1);
 	forks(asks_the_library);
@@ -216,7 +216,7 @@ static void runs_twice(void)
 	runs();
 }
 
-F_TEST(the_child_can_begin_a_run_of_its_own)
+FORK_TEST(the_child_can_begin_a_run_of_its_own)
 {
 	forks(runs_twice);
 	whole_run();
@@ -266,7 +266,7 @@ static void reads_and_writes(void)
 	G_EQ(nr_open_before, nr_open());
 }
 
-F_TEST(the_child_has_its_files_and_none_of_the_netpollers)
+FORK_TEST(the_child_has_its_files_and_none_of_the_netpollers)
 {
 	G_OK(pipe(pipe_fd));
 	nr_open_before = nr_open();
@@ -288,7 +288,7 @@ static void runs_that(void)
 	uses_libc(); /* on the stack of the old run's goroutine */
 }
 
-F_TEST(a_run_in_a_child_may_fork_again)
+FORK_TEST(a_run_in_a_child_may_fork_again)
 {
 	forks(runs_that);
 }
@@ -318,7 +318,7 @@ static void leaves_brackets(void)
 	runs();
 }
 
-F_TEST(fork_works_in_brackets_and_on_a_locked_thread)
+FORK_TEST(fork_works_in_brackets_and_on_a_locked_thread)
 {
 	made_before = g_chan(sizeof(int), 1);
 	gmprt_block_enter();
@@ -551,7 +551,7 @@ static void *asks_and_dumps(void *arg)
 	return arg;
 }
 
-F_TEST(goroutines_fork_at_once_while_others_allocate_and_threads_look)
+FORK_TEST(goroutines_fork_at_once_while_others_allocate_and_threads_look)
 {
 	pthread_t t[2];
 
@@ -578,7 +578,7 @@ static void *thread_forks(void *arg)
 	return arg;
 }
 
-F_TEST(a_thread_forks_while_the_run_goes_on)
+FORK_TEST(a_thread_forks_while_the_run_goes_on)
 {
 	pthread_t t;
 
