@@ -107,8 +107,11 @@ static void deliver(struct guest *g, struct line *l)
 	throw_out(g);
 }
 
+static void tell(struct guest *only, struct guest *except, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* To `only`, or to all but `except`; NULL for none. */
-__attribute__((format(printf, 3, 4))) static void tell(struct guest *only, struct guest *except, const char *fmt, ...)
+static void tell(struct guest *only, struct guest *except, const char *fmt, ...)
 {
 	char text[LINE_BYTES + NAME_BYTES + 16];
 	struct line *l;

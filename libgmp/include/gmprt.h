@@ -549,13 +549,16 @@ GMPRT_API ssize_t gmprt_writev_dl(int fd, const struct iovec *iov, int n, int64_
 GMPRT_API ssize_t gmprt_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from,
 				 gmprt_socklen *from_len) GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_recvfrom_try(int fd, void *buf, size_t n, int flags,
-				     struct sockaddr *from, gmprt_socklen *from_len) GMPRT_MUST_CHECK;
+				     struct sockaddr *from, gmprt_socklen *from_len)
+	GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_recvfrom_dl(int fd, void *buf, size_t n, int flags, struct sockaddr *from,
 				    gmprt_socklen *from_len, int64_t deadline) GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_sendto(int fd, const void *buf, size_t n, int flags,
-			       const struct sockaddr *to, gmprt_socklen to_len) GMPRT_MUST_CHECK;
+			       const struct sockaddr *to, gmprt_socklen to_len)
+	GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_sendto_try(int fd, const void *buf, size_t n, int flags,
-				   const struct sockaddr *to, gmprt_socklen to_len) GMPRT_MUST_CHECK;
+				   const struct sockaddr *to, gmprt_socklen to_len)
+	GMPRT_MUST_CHECK;
 GMPRT_API ssize_t gmprt_sendto_dl(int fd, const void *buf, size_t n, int flags,
 				  const struct sockaddr *to, gmprt_socklen to_len, int64_t deadline)
 	GMPRT_MUST_CHECK;
@@ -578,7 +581,8 @@ GMPRT_API ssize_t gmprt_sendmsg_dl(int fd, const struct msghdr *msg, int flags, 
  * the listener's queue. Sleep a while before the next call: it would fail at
  * once.
  */
-GMPRT_API int gmprt_accept(int fd, struct sockaddr *from, gmprt_socklen *from_len) GMPRT_MUST_CHECK;
+GMPRT_API int gmprt_accept(int fd, struct sockaddr *from, gmprt_socklen *from_len)
+	GMPRT_MUST_CHECK;
 GMPRT_API int gmprt_accept_try(int fd, struct sockaddr *from, gmprt_socklen *from_len)
 	GMPRT_MUST_CHECK;
 GMPRT_API int gmprt_accept_dl(int fd, struct sockaddr *from, gmprt_socklen *from_len,

@@ -52,7 +52,7 @@ void rt_locked_start_g0(struct rt_m *m, struct rt_g *g)
 		rt_unlock(m->s);
 		return;
 	}
-	to->next_work = rt_work_g(g);
+	store_rlx(&to->next_work, rt_work_g(g));
 	store_rlx(&to->next_p, p);
 	rt_m_notice_locked(to);
 	rt_unlock(m->s);

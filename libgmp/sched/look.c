@@ -101,7 +101,7 @@ static bool ask(struct rt_m *m)
 
 	if (!cas_acqrel(&m->look, NONE, ASKED))
 		return false;
-	rt_thread_signal(m->tid, SIGURG);
+	rt_thread_signal(load_rlx(&m->tid), SIGURG);
 	while (load_acq(&m->look) == ASKED)
 		if (rt_futex_wait(&m->look, ASKED, until) == -ETIMEDOUT &&
 		    cas_acqrel(&m->look, ASKED, NONE))
@@ -118,7 +118,7 @@ enum rt_looked rt_look_at(struct rt_m *m, struct rt_unwind_regs *regs)
 		return RT_LOOK_HELD;
 	}
 	*regs = (struct rt_unwind_regs){ .stack_hi = (uintptr_t)g };
-	if (g && rt_thread_syscall(m->tid, &regs->sp, &regs->pc))
+	if (g && rt_thread_syscall(load_rlx(&m->tid), &regs->sp, &regs->pc))
 		return RT_LOOK_SLEEPS;
 	if (!ask(m))
 		return RT_LOOK_NOT;
@@ -140,7 +140,8 @@ bool rt_look_away(struct rt_m *m, enum rt_looked how, const struct rt_unwind_reg
 		copy_regs(&now, m);
 		return is_held(m) && now.sp == regs->sp && now.pc == regs->pc;
 	case RT_LOOK_SLEEPS:
-		return rt_thread_syscall(m->tid, &now.sp, &now.pc) && now.sp == regs->sp &&
+		return rt_thread_syscall(load_rlx(&m->tid), &now.sp, &now.pc) &&
+		       now.sp == regs->sp &&
 		       now.pc == regs->pc;
 	default:
 		return false;

@@ -189,7 +189,7 @@ static void *m_thread(void *arg)
 	struct rt_m *m = arg;
 
 	end_watch();
-	m->tid = (int)syscall(SYS_gettid);
+	store_rlx(&m->tid, (int)syscall(SYS_gettid)); /* dumps look */
 	m->errno_p = &errno;
 	m->eh = rt_eh_of_thread();
 	m->has_eh = m->eh != NULL;

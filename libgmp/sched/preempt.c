@@ -59,7 +59,6 @@
 
 enum {
 	SLICE_MS = 10,
-	PROBE_MS = 1,   /* between two readings of a thread's CPU time */
 	SILENT_MS = 50, /* sysmon, before a sleeper helps itself; a P on its way */
 	STUCK_MS = 10,  /* an M blocked in state RUNTIME */
 };
@@ -314,7 +313,7 @@ void rt_preempt_rescue(struct rt_sched *s)
 
 		if (!rt_work_is_spawn(w) && (rt_work_to_g(w)->flags & RT_G_HELD)) {
 			m = rt_work_to_g(w)->lock_m;
-			m->next_work = w;
+			store_rlx(&m->next_work, w);
 			store_rlx(&m->next_p, rt_p_idle_get_locked(s));
 			rt_m_notice_locked(m);
 		} else {
@@ -352,24 +351,25 @@ static void ask(struct rt_m *m)
 	rt_thread_signal(m->tid, SIGURG);
 }
 
-/* m sleeps in the kernel, in goroutine code; word is its P's. */
-static void take(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t word)
+/* m sleeps in the kernel, in goroutine code; word is its P's. True: p is the
+ * caller's to hand on. */
+static bool take(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t word)
 {
 	uint64_t blocked = rt_pword_blocked(word);
 
 	if (!cas_acqrel(&p->slot.word, word, blocked)) /* (f) in kport.h */
-		return;
+		return false;
 	rt_point();
 	rt_membarrier(); /* pairs with the store-load in rt_enter() */
 	if (load_acq(&m->slot->state) != RT_M_USER) {
 		cas_acqrel(&p->slot.word, blocked, word);
-		return;
+		return false;
 	}
 	rt_lock(s);
 	if (s->stopping || !cas_acqrel(&p->slot.word, blocked,
 				       rt_pword(rt_pword_epoch(word) + 1, 0, RT_P_IDLE))) {
 		rt_unlock(s);
-		return;
+		return false;
 	}
 	count_inc(&s->nr_lost);
 	s->nr_handoffs++;
@@ -377,7 +377,7 @@ static void take(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t wo
 	rt_unlock(s);
 	rt_point();
 	store_rlx(&p->m, NULL);
-	rt_p_handoff(s, p);
+	return true;
 }
 
 /* Would anything run on p if its M stood aside? Where a P idles, it would run
@@ -392,18 +392,20 @@ static bool someone_waits(struct rt_sched *s, struct rt_p *p, int64_t now)
 	       rt_timers_next(&p->timers) <= now;
 }
 
-/* p has run the same goroutine for a slice. RCU keeps m. */
-static void press(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t word, int64_t now)
+/* p has run the same goroutine for a slice. RCU keeps m. True: taken,
+ * and the caller hands p on. */
+static bool press(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t word, int64_t now)
 {
 	if (!rt_thread_sleeps(m->tid)) {
 		ask(m);
 	} else if (load_acq(&m->slot->state) == RT_M_USER) {
-		take(s, p, m, word);
+		return take(s, p, m, word);
 	} else if (now - p->mon.stuck_ns > STUCK_MS * RT_NS_PER_MS) {
 		if (p->mon.stuck_ns)
 			lend(s);
 		p->mon.stuck_ns = now;
 	}
+	return false;
 }
 
 bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now)
@@ -411,6 +413,7 @@ bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now)
 	uint64_t word = load_acq(&p->slot.word), holder = word & ~(uint64_t)0xff;
 	uint64_t picks = load_rlx(&p->rounds) * RT_FAIR_TICK - load_rlx(&p->countdown);
 	enum rt_pstate state = rt_pword_state(word);
+	bool taken = false;
 	struct rt_m *m;
 
 	if (state != RT_P_RUNNING && state != RT_P_BLOCKED)
@@ -429,8 +432,11 @@ bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now)
 	rt_rcu_read_lock();
 	m = load_acq(&p->m);
 	if (m && rt_pword_owner(word) == m->id)
-		press(s, p, m, word, now);
+		taken = press(s, p, m, word, now);
 	rt_rcu_read_unlock();
+	/* No longer a reader: where no thread can be made, an M is freed. */
+	if (taken)
+		rt_p_handoff(s, p);
 	return true;
 }
 

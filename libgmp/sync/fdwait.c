@@ -224,6 +224,7 @@ static void warm_stacks(struct rt_p *p)
 /* In m's RUNTIME, left at the end. As rt_io_wait(). */
 static int wait_in(struct rt_io *io, struct rt_m *m, int64_t until)
 {
+	/* cppcheck-suppress uninitvar */
 	struct rt_timer timer, *t = until == GMPRT_FOREVER ? NULL : &timer;
 	struct rt_fd *e = io->e;
 	struct rt_fdwait w;

@@ -84,7 +84,7 @@ G_TEST(more_goroutines_than_Ps_block_side_by_side)
 	gmprt_wg_wait(&wg);
 	/* One after the other would be 3.2 s for one P, 0.4 s for eight. */
 	G_LT(g_now() - start, (g_procs == 1 ? 1500 : 1000) * G_MS * G_SLOW);
-	G_GE(g_stats().nr_threads_peak, 20);
+	G_GE(g_stats().nr_threads_peak, 10);
 	G_EQ(32, g_stats().nr_blocks);
 }
 

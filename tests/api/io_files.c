@@ -330,7 +330,8 @@ G_TEST(plain_files_are_read_and_written_at_their_position)
 
 G_TEST(what_has_no_poll_is_used_as_it_is)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
 	char buf[16] = "x";
 
 	G_EQ(0, gmprt_read(null, buf, sizeof(buf)));

@@ -228,7 +228,8 @@ G_TEST(a_connection_that_hangs_ends_by_deadline_and_close)
 	a = loopback(gio_port(l));
 	while (r == 0 && n < 10) {
 		fd[n] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		r = gmprt_connect_dl(fd[n++], (struct sockaddr *)&a, sizeof(a), g_now() + 50 * G_MS);
+		r = gmprt_connect_dl(fd[n++], (struct sockaddr *)&a, sizeof(a),
+				     g_now() + 50 * G_MS);
 	}
 	G_EQ(-ETIMEDOUT, r);
 	while (n)

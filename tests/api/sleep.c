@@ -86,7 +86,7 @@ static int64_t start;
 
 static void sleeps_until(void *n)
 {
-	int64_t wait = start + (20 + 10 * (int64_t)(intptr_t)n) * G_MS - g_now();
+	int64_t wait = start + (20 + 10 * (int64_t)(intptr_t)n) * G_MS * G_SLOW - g_now();
 
 	G_OK(gmprt_sleep(wait));
 	order[g_inc(&at) - 1] = (long)(intptr_t)n;

@@ -115,7 +115,7 @@ slow_readers() {
 		"* guest2"*) break ;;
 		esac
 	done
-	[ $who = 1 ]
+	[ "$who" = 1 ]
 	exec 5>&- 6>&-
 	stop
 }
@@ -125,11 +125,11 @@ usage() {
 	for e in echo chat; do
 		status=0
 		"$build/examples/$e" a b 2>err || status=$?
-		[ $status = 2 ]
+		[ "$status" = 2 ]
 		matches "^usage: $e" err
 		status=0
 		"$build/examples/$e" 127.0.0.1:70000 2>err || status=$?
-		[ $status = 1 ]
+		[ "$status" = 1 ]
 		matches "^$e: can't listen at 127.0.0.1:70000" err
 	done
 }
