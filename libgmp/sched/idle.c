@@ -34,7 +34,7 @@
  * The time keeper is the one idle M that sleeps only until the next timer.
  * Whoever sets an earlier timer wakes it (rt_keeper_check): again write,
  * barrier, read on both sides, between the timer heap's next_ns and
- * keeper_until_ns.
+ * keeper_until_ns. Model: tests/model/keeper.pml.
  *
  * From the first wait for a file on, the keeper sleeps in the netpoller, timer
  * or no timer: as long as a P idles and an M too, one M is there, and an event

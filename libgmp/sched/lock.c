@@ -5,7 +5,7 @@
  * m->lock_g and g->lock_m point at each other while the binding lasts. An M
  * with a bound G runs nothing else: when the G parks, the M gives its P away
  * and sleeps; when another M picks the G from a queue, it hands its P to this
- * M (one futex wake) and goes to sleep.
+ * M (one futex wake) and goes to sleep. Model: tests/model/lock.pml.
  */
 #include "base/bug.h"
 #include "sched/switch.h"

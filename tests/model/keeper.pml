@@ -104,6 +104,14 @@ inline heap_set(i_, h_)
 	WR(NEXT(i_), FIRST(heap[i_]))
 }
 
+/* rt_timer_cancel() of the first one there */
+inline cancel_first(i_)
+{
+	a = FIRST(heap[i_]);
+	heap_set(i_, heap[i_] & ~(1 << a));
+	a = 0
+}
+
 inline idle_get(p_)
 {
 	if
@@ -218,8 +226,8 @@ proctype m(byte me)
 
 runs:	/* a goroutine */
 	if
-	:: atomic { cancels && heap[0] -> cancels--; a = FIRST(heap[0]); heap_set(0, heap[0] & ~(1 << a)); a = 0 }
-	:: atomic { cancels && heap[1] -> cancels--; a = FIRST(heap[1]); heap_set(1, heap[1] & ~(1 << a)); a = 0 }
+	:: atomic { cancels && heap[0] && DRAINED && HEAP_FREE(0) -> cancels--; cancel_first(0) }
+	:: atomic { cancels && heap[1] && DRAINED && HEAP_FREE(1) -> cancels--; cancel_first(1) }
 #if POLLS == 2
 	:: atomic { DRAINED && !on && !slock -> on = 1; keeper_take(); goto runs }
 #endif

@@ -44,7 +44,7 @@ trap 'exit 1' INT TERM HUP
 list() {
 	cat <<-'EOF'
 	holds wake - no wake-up is lost
-	long wake -DFINISH no wake-up is lost
+	long wake - no wake-up is lost
 	holds lock - a bound goroutine runs on its M, and both end with the run
 	long lock -DOPS=2 a bound goroutine runs on its M, and both end with the run
 	holds forkq - each forked task is taken exactly once

@@ -10,6 +10,12 @@
  * Not covered: weaker orders. There the acquire and release of the C code do
  * what TSO does by itself; what rests on a full fence has one.
  *
+ * Steps that a model makes as one, `atomic`, lose nothing if others see one of
+ * them at most: a store into the own buffer comes with the step before it, for
+ * others see it when it reaches memory, which is a step of its own; a fence with
+ * the load after it, for the buffer stays empty; looks at local variables with
+ * either. An `atomic` that has to wait in its middle is no longer one.
+ *
  *   defined before inclusion: NPROC, NVAR, SB (1 to 4)
  *   `me` names the process in all macros
  */
