@@ -59,7 +59,7 @@ internal_in_api_test() {
 length() {
 	clean_tree
 	yes '/* */' | head -n 594 >>libgmp/base/one.c
-	caught "no C file is longer than 600 lines" "libgmp/base/one.c:600"
+	caught "no C file is longer than 600 lines, tests and public headers 800" "libgmp/base/one.c:600"
 }
 
 no_licence() {
