@@ -40,10 +40,40 @@
  *    leaves a goroutine's function ends the process). A goroutine may block
  *    inside a catch block, unless the C++ run time came into the program by
  *    dlopen() after the run had begun.
- *  - pthread_exit() and pthread_cancel() are not for goroutines.
+ *  - pthread_exit() and pthread_cancel() are not for goroutines: the process
+ *    aborts with a report. Nor is a pthread_cleanup_push() that is open over a
+ *    call that may block, or a pthread mutex that is held over one.
  *  - A function whose frame is larger than the guard below a stack (16 KiB) can
  *    step over it unnoticed, unless it is compiled with
  *    -fstack-clash-protection (pkg-config's flags for gmprt have it).
+ *
+ * fork() may be called by a goroutine, or any thread. The child has that one
+ * thread and no run: the goroutine's code goes on as on an ordinary thread, with
+ * what the library says there (-EPERM where it would block). It may call exec,
+ * or gmprt_run(). A goroutine whose function returns in the child, or that calls
+ * gmprt_exit() there, ends it: a line on stderr, exit status 2. What other
+ * goroutines or threads were using at that moment (a locked mutex, a channel)
+ * must not be used in the child. In a signal handler use _Fork() instead, and
+ * nothing of this header after it. exec, vfork, posix_spawn, system and popen
+ * are as in any process; what the run time has open is close-on-exec.
+ *
+ * Signals. A handler runs on any thread that does not block the signal, so also
+ * on an M, and there on the stack of a goroutine, whatever that has left; with
+ * SA_ONSTACK on 64 KiB of the M's own. It may call nothing of this header, and
+ * must not leave by longjmp(). An M begins with the signal mask of the thread
+ * that called gmprt_run(); a mask set by a goroutine is its M's from then on.
+ * SIGURG is the run time's: a handler set before the first run still gets those
+ * that others send; after one is set later nothing is preempted any more, nor is
+ * a thread that blocks it.
+ *
+ * EINTR. Preemption sends SIGURG (SA_RESTART) to threads that run, not to one
+ * that sleeps in a system call; but it may come just as one begins. Then what
+ * SA_RESTART restarts goes on (read, write, accept, waitpid, flock, sem_wait,
+ * pthread locks ...; a long write may be cut short), and what it does not may
+ * fail with EINTR: poll, select, epoll_wait, nanosleep, usleep, sleep, pause,
+ * sigsuspend, sigwaitinfo, sigtimedwait, sem_timedwait, semop, msgsnd, msgrcv,
+ * io_getevents, and socket calls with SO_RCVTIMEO or SO_SNDTIMEO. Call these
+ * again. No call of this header returns -EINTR.
  *
  * What ends the process:
  *
