@@ -128,7 +128,8 @@ GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), voi
 	rt_preempt_install();
 	rt_quit_arm();
 	r = rt_run(&par, fn, arg);
-	rt_quit_disarm();
+	if (r != -EBUSY) /* it is the run's that is under way */
+		rt_quit_disarm();
 	return r;
 }
 

@@ -163,6 +163,30 @@ P_TEST(after_the_run_SIGQUIT_has_its_default_again)
 
 static long own;
 
+static void never_runs(void *arg)
+{
+	G_FAIL("a second run began: %p", arg);
+}
+
+static void *is_refused(void *arg)
+{
+	G_EQ(-EBUSY, gmprt_run(NULL, never_runs, NULL));
+	return arg;
+}
+
+G_TEST(a_second_run_that_is_refused_does_not_disarm_SIGQUIT)
+{
+	struct sigaction sa;
+	pthread_t t;
+
+	G_OK(pthread_create(&t, NULL, is_refused, NULL));
+	gmprt_block_enter();
+	G_OK(pthread_join(t, NULL));
+	gmprt_block_exit();
+	G_OK(sigaction(SIGQUIT, NULL, &sa));
+	G_TRUE(sa.sa_handler != SIG_DFL);
+}
+
 static void own_handler(int sig)
 {
 	(void)sig;
