@@ -107,7 +107,8 @@ static uint64_t nr_stopped(void)
 static uint64_t before;
 static bool undisturbed;
 
-/* They need each other's progress and call nothing: each must have a P. */
+/* They need each other's progress and never call in: each must have a P. (The
+ * kernel is told that they only wait, for it may have fewer CPUs than Ps.) */
 static void takes_turns(void *arg)
 {
 	long me = (long)(intptr_t)arg, n = g_procs;
@@ -116,7 +117,7 @@ static void takes_turns(void *arg)
 		before = nr_stopped();
 	for (int round = 0; round < 3; round++) {
 		while (g_load(&begun) < n || g_load(&turn) != n * round + me)
-			;
+			sched_yield();
 		if (round == 2 && me == n - 1)
 			undisturbed = nr_stopped() == before;
 		g_inc(&turn);
@@ -139,7 +140,7 @@ static void meets(void *unused)
 	(void)unused;
 	g_inc(&begun);
 	while (g_load(&begun) < g_procs)
-		;
+		sched_yield();
 	gmprt_wg_done(&wg);
 }
 
