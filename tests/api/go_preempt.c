@@ -197,7 +197,7 @@ static void calls_again_and_again(void *unused)
 
 static void all_begin_beside_those_that_call(int64_t ns)
 {
-	int n = (G_SLOW > 1 ? 8 : 20) * g_procs;
+	int n = 16 + 2 * g_procs;
 
 	call_ns = ns;
 	gmprt_wg_add(&wg, n);
