@@ -160,6 +160,22 @@ GMPRT_API uint64_t gmprt_id(void)
 	return m ? m->curg->id : 0;
 }
 
+/* Those that have ended first: one that is begun and ends meanwhile, perhaps on
+ * another P, is then counted as existing, never as missing. */
+static uint64_t num_goroutine(struct rt_sched *s)
+{
+	uint32_t nr = load_acq(&s->nr_ps);
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < nr; i++)
+		n -= load_rlx(&s->ps[i].n.ended);
+	smp_mb(); /* a goroutine's begin is counted before a queue shows it */
+	nr = load_acq(&s->nr_ps);
+	for (uint32_t i = 0; i < nr; i++)
+		n += load_rlx(&s->ps[i].n.created);
+	return n + load_rlx(&s->foreign_created);
+}
+
 GMPRT_API long gmprt_num_goroutine(void)
 {
 	struct rt_sched *s;
@@ -167,13 +183,8 @@ GMPRT_API long gmprt_num_goroutine(void)
 
 	rt_rcu_read_lock();
 	s = load_acq(&rt_cur);
-	if (s) {
-		uint32_t nr = load_acq(&s->nr_ps);
-
-		n = load_rlx(&s->foreign_created);
-		for (uint32_t i = 0; i < nr; i++)
-			n += load_rlx(&s->ps[i].n.created) - load_rlx(&s->ps[i].n.ended);
-	}
+	if (s)
+		n = num_goroutine(s);
 	rt_rcu_read_unlock();
 	return (long)n;
 }

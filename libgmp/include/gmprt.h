@@ -242,7 +242,8 @@ GMPRT_API uint64_t gmprt_id(void);
 
 /*
  * Goroutines that exist now, started or not. A sum over Ps without a lock:
- * exact when nothing else creates or ends goroutines meanwhile. Any thread.
+ * exact when nothing else creates or ends goroutines meanwhile; else never less
+ * than those that existed all the time. Any thread.
  */
 GMPRT_API long gmprt_num_goroutine(void);
 

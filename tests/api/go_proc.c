@@ -221,6 +221,28 @@ G_TEST(the_number_of_goroutines_is_what_a_dump_shows)
 		gmprt_yield();
 }
 
+static void starts_the_next(void *left)
+{
+	intptr_t n = (intptr_t)left;
+
+	if (n)
+		g_go(starts_the_next, (void *)(n - 1));
+	else
+		gmprt_wg_done(&wg);
+}
+
+G_TEST(beside_those_that_come_and_go_it_is_never_too_low)
+{
+	gmprt_wg_add(&wg, 2 * g_procs);
+	for (int i = 0; i < 2 * g_procs; i++)
+		g_go(starts_the_next, (void *)(intptr_t)G_LOOPS(20000));
+	while (gmprt_wg_wait_try(&wg) != 0) {
+		for (int i = 0; i < 100; i++)
+			G_GE(gmprt_num_goroutine(), 1);
+		gmprt_yield();
+	}
+}
+
 /* ---- TestBigGOMAXPROCS ---- */
 
 static void computes(void *unused)
@@ -267,16 +289,6 @@ TEST(a_thousand_Ps_may_come_from_the_environment)
 }
 
 /* ---- BenchmarkCreateGoroutines, ..Parallel, ..Capture, ..Single ---- */
-
-static void starts_the_next(void *left)
-{
-	intptr_t n = (intptr_t)left;
-
-	if (n)
-		g_go(starts_the_next, (void *)(n - 1));
-	else
-		gmprt_wg_done(&wg);
-}
 
 G_TEST(each_of_a_hundred_thousand_is_started_by_the_one_before)
 {
