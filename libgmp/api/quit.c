@@ -43,7 +43,9 @@ void rt_quit_arm(void)
 				.sa_flags = SA_ONSTACK | SA_RESTART | SA_RESETHAND };
 	struct sigaction old;
 
+	/* Preempted in this handler, the thread would show its stack, not the goroutine's. */
 	sigemptyset(&sa.sa_mask);
+	sigaddset(&sa.sa_mask, SIGURG);
 	if (sigaction(SIGQUIT, NULL, &old) == 0 && !(old.sa_flags & SA_SIGINFO) &&
 	    old.sa_handler == SIG_DFL)
 		sigaction(SIGQUIT, &sa, NULL);
