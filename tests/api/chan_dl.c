@@ -209,6 +209,7 @@ static void waits(void *n)
 
 static bool three_stood_there(void)
 {
+	const long go_on = 0;
 	bool in_time;
 
 	g_store(&at, 0);
@@ -220,7 +221,7 @@ static bool three_stood_there(void)
 	g_until(&at, 1);
 	for (long i = 0; i < 2; i++)
 		G_OK(gmprt_chan_send(raced, &i));
-	G_OK(gmprt_chan_send(gate, &at));
+	G_OK(gmprt_chan_send(gate, &go_on));
 	g_until(&at, 4);
 	G_EQ(0, order[0]);
 	G_EQ(2, order[1]);
