@@ -27,6 +27,7 @@
  *   G_HAVE_SELECT               int g_select2(c0, c1): receives from one of the
  *                               two, drops the value, returns which (0 or 1)
  *   G_HAVE_BLOCK                g_block_enter() g_block_exit()
+ *   g_sleep_us(us)              sleeps the goroutine; unless it says G_NO_SLEEP
  *   G_SEM_UNSAFE_FREE           a semaphore may not be freed as soon as
  *                               g_sem_wait() returned: it leaks instead
  *   G_FEW                       goroutines are so dear that B4, B5 and U5
@@ -38,10 +39,11 @@
  *
  * which starts P workers, runs fn(NULL) as a goroutine and returns after it.
  * Other bodies with this interface can stand in for this file, see the
- * --bodies option of ./run; they may also ask for g_sleep_us(us) unless the
- * adapter says G_NO_SLEEP, and for sockets (echo.h) unless it says G_NO_IO.
+ * --bodies option of ./run; they may also ask for sockets (echo.h) unless the
+ * adapter says G_NO_IO.
  *
- * `adapter BENCH P` prints one line, and nothing else on stdout:
+ * `adapter BENCH P` prints one line, and nothing else on stdout but more
+ * figures of the same measurement, called BENCH.what:
  *
  *   PEER BENCH P=n VALUE UNIT [remark]       or
  *   PEER BENCH P=n n/a reason
@@ -78,6 +80,12 @@ static double now_ns(void)
 static void report(double value, const char *unit, const char *remark)
 {
 	printf("%s %s P=%d %.2f %s %s\n", PEER, bench_name, bench_procs, value, unit, remark);
+}
+
+/* A second figure of the same measurement, a row of its own: B9.p99. */
+__attribute__((unused)) static void report_more(const char *what, double value, const char *unit)
+{
+	printf("%s %s.%s P=%d %.2f %s\n", PEER, bench_name, what, bench_procs, value, unit);
 }
 
 __attribute__((unused)) static void not_available(const char *reason)
@@ -453,6 +461,7 @@ static void b11(void)
 }
 
 #include "trees.h"
+#include "sleepers.h"
 #include "echo.h"
 #include "paths.h"
 
@@ -474,6 +483,8 @@ static const struct bench {
 	{ "B7", b7 },
 	{ "B8", b8 },
 	{ "B8u", b8u },
+	{ "B9", b9 },
+	{ "B9m", b9m },
 	{ "B10", b10 },
 	{ "B11", b11 },
 	{ "U1", u1_chan },

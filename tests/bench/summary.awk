@@ -138,14 +138,14 @@ function two_digits(r) {
 function table(   i, j, k, row, c, best, w, s) {
 	for (i = 1; i <= nr_head; i++)
 		printf "%-9s %s\n", head_key[i], head_value[i]
-	printf "\n%-4s %2s %-16s", "", "P", "unit"
+	printf "\n%-7s %2s %-16s", "", "P", "unit"
 	for (j = 1; j <= nr_peers; j++)
 		printf " %9s", peers[j]
 	printf "  %7s %7s %-8s %7s  %-7s %s\n", "/go", "/best", "best", "spread", "bar", "aim"
 	for (i = 1; i <= nr_rows; i++) {
 		row = rows[i]
 		split(row, c, SUBSEP)
-		printf "%-4s %2s %-16s", c[1], c[2], row in unit ? unit[row] : "-"
+		printf "%-7s %2s %-16s", c[1], c[2], row in unit ? unit[row] : "-"
 		for (j = 1; j <= nr_peers; j++)
 			printf " %9s", shown(row SUBSEP peers[j])
 		best = best_other(row)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-// The peer "go": the bodies of tests/bench/bodies.h and paths.h, written as a
+// The peer "go": the bodies of tests/bench/bodies.h, sleepers.h and paths.h, written as a
 // Go programmer would. Same work, same counts, same output; change them
 // together. Go's own WaitGroup stands where the C bodies count goroutines.
 package main
 
 import (
 	"fmt"
+	"math/bits"
 	"net"
 	"os"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -25,6 +27,10 @@ var (
 
 func report(v float64, unit, remark string) {
 	fmt.Printf("go %s P=%d %.2f %s %s\n", name, procs, v, unit, remark)
+}
+
+func reportMore(what string, v float64, unit string) {
+	fmt.Printf("go %s.%s P=%d %.2f %s\n", name, what, procs, v, unit)
 }
 
 func notAvailable(reason string) {
@@ -283,6 +289,97 @@ func manyToMany(capacity int) {
 func b8()  { manyToMany(128) }
 func b8u() { manyToMany(0) }
 
+const (
+	sleepMinUs  = 1000
+	sleepMaxUs  = 100000
+	lateExact   = 16
+	lateBuckets = 1024
+)
+
+var lateUs [lateBuckets]uint64
+
+func lateBucket(us int64) int {
+	if us < lateExact {
+		return int(max(us, 0))
+	}
+	log := 63 - bits.LeadingZeros64(uint64(us))
+	return log*lateExact + int(us>>(log-4))%lateExact
+}
+
+func lateOf(i int) float64 {
+	if i < lateExact {
+		return float64(i)
+	}
+	return float64(int64(lateExact+i%lateExact) << (i/lateExact - 4))
+}
+
+func lateCounts() (count [lateBuckets]uint64, woken uint64) {
+	for i := range lateUs {
+		count[i] = atomic.LoadUint64(&lateUs[i])
+		woken += count[i]
+	}
+	return
+}
+
+func lateQuantile(count *[lateBuckets]uint64, q float64) float64 {
+	var all, seen uint64
+	for _, c := range count {
+		all += c
+	}
+	for i, c := range count {
+		seen += c
+		if float64(seen) >= q*float64(all) {
+			return lateOf(i)
+		}
+	}
+	return lateOf(lateBuckets - 1)
+}
+
+func cpuNs() float64 {
+	var r syscall.Rusage
+	check(syscall.Getrusage(syscall.RUSAGE_SELF, &r) == nil, "no rusage")
+	return float64(r.Utime.Nano() + r.Stime.Nano())
+}
+
+func sleepFn(i uint64) {
+	x := i*0x9E3779B97F4A7C15 + 1
+	for {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		us := sleepMinUs + int64(x%(sleepMaxUs-sleepMinUs+1))
+		t := time.Now()
+		time.Sleep(time.Duration(us) * time.Microsecond)
+		atomic.AddUint64(&lateUs[lateBucket(time.Since(t).Microseconds()-us)], 1)
+	}
+}
+
+func sleepers(n int) {
+	for i := range n {
+		go sleepFn(uint64(i + 1))
+	}
+	time.Sleep(500 * time.Millisecond)
+	before, woken := lateCounts()
+	cpu := cpuNs()
+	t := time.Now()
+	time.Sleep(2 * time.Second)
+	d := since(t)
+	cpu = cpuNs() - cpu
+	count, now := lateCounts()
+	woken = now - woken
+	for i := range count {
+		count[i] -= before[i]
+	}
+	check(woken > 0, "nobody woke")
+	report(cpu/float64(woken), "cpu-ns/wake",
+		fmt.Sprintf("n=%d %.0f/s cpu/wall=%.2f", n, float64(woken)/d*1e9, cpu/d))
+	reportMore("p50", lateQuantile(&count, 0.5), "us-late")
+	reportMore("p99", lateQuantile(&count, 0.99), "us-late")
+}
+
+func b9()  { sleepers(size("N", 5000)) }
+func b9m() { sleepers(size("N", 100000)) }
+
 func echo(c net.Conn) {
 	defer c.Close()
 	buf := make([]byte, 4096)
@@ -418,7 +515,7 @@ func lacks(what string) func() {
 var benches = map[string]func(){
 	"B1": b1, "B2": b2, "B2s": lacks("no semaphore in the language or sync"),
 	"B3": b3, "B4": b4, "B4b": b4b, "B5": b5, "B6": b6, "B6j": b6j, "B7": b7,
-	"B8": b8, "B8u": b8u, "B10": b10, "B11": b11, "U1": u1, "U2": u2,
+	"B8": b8, "B8u": b8u, "B9": b9, "B9m": b9m, "B10": b10, "B11": b11, "U1": u1, "U2": u2,
 	"U3": lacks("no semaphore in the language or sync"),
 	"U4": lacks("no fork and join, see U7"), "U5": u5, "U6": u6, "U7": u7, "U8": u8,
 	"U9": lacks("not callable by a program"), "U10": u10,
