@@ -18,6 +18,7 @@
 
 #include "base/san.h"
 #include "core/ctx.h"
+#include "core/timers.h"
 #include "core/work.h"
 
 /* Why a goroutine waits. Names in g.c, shown by dumps as Go's would be. */
@@ -77,12 +78,14 @@ struct rt_g {
 	uint16_t lock_depth;
 	int32_t wake_result;
 
-	/* Second line: birth, death, dumps. */
+	/* Second line: what a wait with a deadline and a birth touch besides. */
 	int64_t since_ns __cacheline; /* coarse clock at the park; any thread reads */
+	struct rt_timer timer; /* of its wait's deadline; the heap's lock */
 	void (*fn)(void *);
 	void *arg;
-	char name[RT_NAME_BYTES]; /* "": none */
 	struct rt_m *lock_m; /* the M it is bound to */
+
+	char name[RT_NAME_BYTES]; /* "": none */
 	struct rt_frame *frame; /* innermost task run in place, sync/fork.c */
 	struct rt_task *task;   /* forked task this G was made for, or NULL */
 	uint32_t class;     /* stack class */
@@ -94,6 +97,7 @@ struct rt_g {
 } __cacheline;
 
 _Static_assert(offsetof(struct rt_g, since_ns) == RT_CACHELINE, "the hot part is one line");
+_Static_assert(offsetof(struct rt_g, lock_m) < 2 * RT_CACHELINE, "so is the warm part");
 
 /*
  * Turns ARMED into CLAIMED. True: the caller wakes g. Waits for a setup to

@@ -194,6 +194,7 @@ static void slot_discard(struct rt_g *g)
 {
 	char *lo = rt_g_stack_lo(g), *end = rt_g_slot(g) + rt_stack_bytes(g->class);
 
+	rt_timer_forget(&g->timer);
 	rt_san_stack_gone(&g->san);
 	rt_map_discard(lo, (size_t)(end - lo));
 }

@@ -46,7 +46,7 @@ static bool all_quiet_locked(struct rt_sched *s)
 	/* Not maxprocs of them: that may have gone below the number of a P that
 	 * was handed, with a bound goroutine, to an M that is just waking. */
 	return s->nr_idle_ps == nr && !waiting && !rt_any_work(s) &&
-	       rt_next_timer(s) == RT_FOREVER;
+	       rt_next_timer_tidy(s) == RT_FOREVER;
 }
 
 bool rt_deadlocked_locked(struct rt_sched *s)

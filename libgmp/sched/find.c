@@ -14,24 +14,6 @@
 #include "sched/poll.h"
 #include "sched/switch.h"
 
-/* ---- timers ------------------------------------------------------- */
-
-void rt_timers_run_g0(struct rt_m *m, struct rt_p *p, int64_t now)
-{
-	struct rt_worklist ready = { 0 };
-	rt_work w;
-
-	if (rt_timers_next(&p->timers) > now)
-		return;
-	rt_timers_expire(&p->timers, now, RT_RUNQ_SIZE / 2, &ready);
-	while ((w = rt_worklist_pop(&ready))) {
-		store_rlx(&rt_work_to_g(w)->reason, RT_REASON_NONE);
-		if (!rt_runq_put(&m->p->rq, w))
-			rt_put_slow(m->p, w);
-		rt_wake_others(m->s);
-	}
-}
-
 /* ---- what is due -------------------------------------------------- */
 
 static rt_work fair_look(struct rt_m *m)
@@ -42,7 +24,7 @@ static rt_work fair_look(struct rt_m *m)
 	store_rlx(&p->countdown, RT_FAIR_TICK);
 	count_inc(&p->rounds);
 	if (rt_timers_next(&p->timers) != RT_FOREVER)
-		rt_timers_run_g0(m, p, rt_now_ns());
+		rt_timers_run_g0(m, rt_now_ns());
 	rt_poll_rarely_g0(m);
 	w = p->rounds % 4 == 0 ? rt_forked_take(p, &p->fq, true) : 0;
 	return w ? w : rt_grq_get(m->s, p, 1);
@@ -64,7 +46,7 @@ static bool attend(struct rt_m *m)
 	uint32_t what = fetch_and_seq(&p->attention, 0);
 
 	if (what & RT_ATT_TIMER)
-		rt_timers_run_g0(m, p, rt_now_ns());
+		rt_timers_run_g0(m, rt_now_ns());
 	if (what & RT_ATT_SLICE)
 		next_to_ring(p);
 	if (p->id >= load_rlx(&m->s->maxprocs)) {
@@ -107,25 +89,19 @@ static rt_work find_elsewhere(struct rt_m *m)
 {
 	struct rt_p *p = m->p;
 	rt_work w = rt_grq_get(m->s, p, RT_RUNQ_SIZE);
-	int64_t now = 0;
 
 	if (w)
 		return w;
-	if (rt_timers_next(&p->timers) != RT_FOREVER) {
-		now = rt_now_ns();
-		rt_timers_run_g0(m, p, now);
-		w = rt_runq_get(&p->rq);
-		if (w)
-			return w;
-	}
+	rt_timers_run_all_g0(m);
+	w = rt_runq_get(&p->rq);
+	if (w)
+		return w;
 	w = rt_poll_g0(m);
 	if (w)
 		return w;
 	if (load_rlx(&m->s->maxprocs) == 1 && load_rlx(&m->s->nr_ps) == 1)
 		return 0;
-	if (!may_spin(m))
-		return 0;
-	return rt_steal_g0(m, (now = rt_now_ns(), &now));
+	return may_spin(m) ? rt_steal_g0(m) : 0;
 }
 
 /* Gives the P up. 0: done, m holds none; else work that came up meanwhile. */
@@ -144,19 +120,24 @@ static rt_work give_up_p(struct rt_m *m)
 	return w;
 }
 
-/* Has work come since we looked? Then a P again, if there is one. */
+/* Has work come since we looked, or a timer's time? Then a P again, if there is
+ * one. */
 static bool look_again(struct rt_m *m, bool was_spinning)
 {
 	struct rt_sched *s = m->s;
 	struct rt_p *p;
+	bool work;
 
 	rt_point();
 	smp_mb(); /* pairs with rt_wake_others() */
 	rt_point();
 	/* If this M may not spin while others do, they are the ones to look:
-	 * else it would come back for each `next` that is another P's own. */
-	if (!(rt_any_work(s) && (was_spinning || !load_rlx(&s->nr_spinning))) &&
-	    rt_next_timer(s) > rt_now_ns())
+	 * else it would come back for each `next` that is another P's own, and
+	 * for each timer that another M is about to fire. */
+	if (!was_spinning && load_rlx(&s->nr_spinning))
+		return false;
+	work = rt_any_work(s);
+	if (!work && rt_next_timer(s) > rt_now_ns())
 		return false;
 	rt_lock(s);
 	p = s->stopping ? NULL : rt_p_idle_get_locked(s);
@@ -164,7 +145,7 @@ static bool look_again(struct rt_m *m, bool was_spinning)
 	if (!p)
 		return false;
 	rt_p_acquire(m, p);
-	if (was_spinning) {
+	if (was_spinning && work) {
 		m->spinning = true;
 		fetch_add_seq(&s->nr_spinning, 1);
 	}

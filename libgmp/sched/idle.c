@@ -31,10 +31,10 @@
  * Parked Ms are kept LIFO: the one whose cache and stack are warmest wakes,
  * and those that are not needed stay asleep.
  *
- * The time keeper is the one idle M that sleeps only until the next timer.
- * Whoever sets an earlier timer wakes it (rt_keeper_check): again write,
- * barrier, read on both sides, between the timer heap's next_ns and
- * keeper_until_ns. Model: tests/model/keeper.pml.
+ * The time keeper is the one idle M that sleeps only until the next timer (or a
+ * little longer, timer.c says when). Whoever sets an earlier timer wakes it
+ * (rt_keeper_check): again write, barrier, read on both sides, between the timer
+ * heap's next_ns and keeper_until_ns. Model: tests/model/keeper.pml.
  *
  * From the first wait for a file on, the keeper sleeps in the netpoller, timer
  * or no timer: as long as a P idles and an M too, one M is there, and an event
@@ -102,6 +102,7 @@ struct rt_p *rt_p_idle_get_locked(struct rt_sched *s)
 	if (p) {
 		s->idle_ps = p->idle_next;
 		store_rlx(&p->idle, false);
+		count_inc(&s->nr_idle_gets);
 		store_seq(&s->nr_idle_ps, s->nr_idle_ps - 1);
 		/* No longer all idle: someone must watch. Pairs with the
 		 * barrier in sleep_deeply(). */
@@ -320,7 +321,7 @@ static bool is_kept_locked(struct rt_sched *s)
  */
 static int64_t keeper_begin_locked(struct rt_sched *s, struct rt_m *m)
 {
-	int64_t until, next = rt_next_timer(s);
+	int64_t until, next = rt_next_timer_tidy(s);
 
 	s->keeper = m;
 	store_seq(&s->keeper_polls, load_acq(&s->np.on));
@@ -332,7 +333,7 @@ static int64_t keeper_begin_locked(struct rt_sched *s, struct rt_m *m)
 	} while (next < until);
 	if (until == RT_FOREVER && !s->keeper_polls)
 		s->keeper = NULL;
-	return until;
+	return rt_keeper_sleeps_until(s, until);
 }
 
 static bool sleep_polling(struct rt_m *m, int64_t until, bool *again)

@@ -9,6 +9,7 @@
  *	ready.c    the seldom sides of these
  *	find.c     an M on its own stack looks for work
  *	steal.c    in other Ps' queues
+ *	timer.c    when timers fire
  *	idle.c     idle Ps and Ms: wake, start, stop, hand off
  *	poll.c     when the netpoller is asked
  *	grq.c      the global queue
@@ -35,8 +36,10 @@
  *   rt_m     its own thread's, unless it says otherwise.
  *   rt_sched `lock` guards what stands below it.
  *
- * Lock order: sched.lock, then a channel's or word's lock, then timers' and
- * depots' (leaves). sched.lock is never taken with a leaf lock held.
+ * Lock order: sched.lock, then a channel's or word's lock, then a timer heap's
+ * and depots' (leaves). sched.lock is never taken with a leaf lock held. A
+ * timer's function takes a channel's lock, so it runs after the heap's was let
+ * go; stop and reset take the heap's with the channel's held.
  */
 #ifndef RT_SCHED_SCHED_H
 #define RT_SCHED_SCHED_H
@@ -97,6 +100,8 @@ struct rt_p {
 	struct rt_runq rq;
 	struct rt_forkq fq;
 	struct rt_timers timers __cacheline;
+	int64_t batch_ns;           /* when timers woke several at once; 0: done */
+	uint32_t quick;             /* such batches in a row that were done quickly */
 
 	int64_t blocked_ns;     /* since when it is BLOCKED with work; else 0 */
 	struct rt_p *idle_next; /* sched.lock: in idle_ps or need_m */
@@ -201,6 +206,7 @@ struct rt_sched {
 	/* Sysmon. */
 	uint32_t sysmon_asleep __cacheline;
 	uint32_t sysmon_gone;
+	uint32_t batch_alone; /* a batch's wake-up was left to sysmon, which clears */
 	pthread_t sysmon_self;
 	uint32_t started;                          /* futex: sysmon waits for it */
 	struct rt_m *held;                         /* Ms that have just given their P up */
@@ -228,6 +234,7 @@ struct rt_sched {
 	uint32_t *free_mids, nr_free_mids, nr_mids; /* slot numbers */
 	struct cds_list_head all_ms __cacheline;    /* RCU for readers */
 	uint64_t nr_handoffs, nr_wakeups, nr_preempts, nr_loans;
+	uint64_t nr_idle_gets; /* idle Ps put to work; read without the lock */
 	bool no_thread; /* the last attempt to make one failed */
 
 	pthread_mutex_t dump_lock; /* one dump at a time, each an RCU reader */
@@ -295,14 +302,26 @@ rt_work rt_grq_get(struct rt_sched *s, struct rt_p *p, uint32_t most);
 
 /* Work for m, which holds a P then; 0: m is to end. */
 rt_work rt_find_g0(struct rt_m *m);
-rt_work rt_steal_g0(struct rt_m *m, int64_t *now_ns);
+rt_work rt_steal_g0(struct rt_m *m);
 bool rt_any_work(struct rt_sched *s);
-int64_t rt_next_timer(struct rt_sched *s);
-/* Fires p's due timers and readies their Gs on m's P. */
-void rt_timers_run_g0(struct rt_m *m, struct rt_p *p, int64_t now_ns);
 /* A forked task out of `from`, as a goroutine begun for p; or 0. oldest: as a
  * thief; else the last one, of p's own queue. */
 rt_work rt_forked_take(struct rt_p *p, struct rt_forkq *from, bool oldest);
+
+/* ---- timer.c ------------------------------------------------------ */
+
+/* Fires the due timers of m's P and readies there whom they wake. */
+void rt_timers_run_g0(struct rt_m *m, int64_t now_ns);
+/* The same for all Ps' timers, for an M that has nothing to do. */
+void rt_timers_run_all_g0(struct rt_m *m);
+/* At or before the first timer of all; RT_FOREVER: there is none. */
+int64_t rt_next_timer(struct rt_sched *s);
+/* The same, but what was cancelled does not count. */
+int64_t rt_next_timer_tidy(struct rt_sched *s);
+/* How long the time keeper sleeps for a first timer. sched.lock is held. */
+int64_t rt_keeper_sleeps_until(struct rt_sched *s, int64_t first_ns);
+/* A thread without a P has put a timer into P 0's heap. */
+void rt_timer_set_foreign(struct rt_sched *s, int64_t when_ns);
 
 /* ---- m.c ---------------------------------------------------------- */
 

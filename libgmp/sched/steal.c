@@ -52,7 +52,7 @@ static rt_work steal_from(struct rt_m *m, struct rt_p *from, bool last_round)
 	return last_round ? steal_next(from) : 0;
 }
 
-rt_work rt_steal_g0(struct rt_m *m, int64_t *now)
+rt_work rt_steal_g0(struct rt_m *m)
 {
 	struct rt_sched *s = m->s;
 	uint32_t n = load_acq(&s->nr_ps); /* pairs with rt_procs_set() */
@@ -66,12 +66,6 @@ rt_work rt_steal_g0(struct rt_m *m, int64_t *now)
 
 			if (load_rlx(&s->stopping))
 				return 0;
-			if (round == ROUNDS - 1 && rt_timers_next(&from->timers) <= *now) {
-				rt_timers_run_g0(m, from, *now);
-				w = rt_runq_get(&m->p->rq);
-				if (w)
-					return w;
-			}
 			if (from == m->p)
 				continue;
 			w = steal_from(m, from, round == ROUNDS - 1);
@@ -94,15 +88,4 @@ bool rt_any_work(struct rt_sched *s)
 		if (rt_runq_len(&s->ps[i].rq) || rt_forkq_len(&s->ps[i].fq))
 			return true;
 	return false;
-}
-
-int64_t rt_next_timer(struct rt_sched *s)
-{
-	uint32_t n = load_acq(&s->nr_ps);
-	int64_t next = RT_FOREVER;
-
-	for (uint32_t i = 0; i < n; i++)
-		if (rt_timers_next(&s->ps[i].timers) < next)
-			next = rt_timers_next(&s->ps[i].timers);
-	return next;
 }

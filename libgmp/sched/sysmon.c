@@ -4,8 +4,9 @@
  *
  * It holds no P and runs no goroutine. It looks every 20 us while it finds
  * things to do; after 50 looks in vain (1 ms) it doubles the pause each time,
- * up to 10 ms: Go's numbers. When all Ps idle it sleeps until one is put to
- * work.
+ * up to 10 ms: Go's numbers. When all Ps have idled for 10 ms it sleeps until
+ * one is put to work. Not at once: a program that works a little every 200 us
+ * would pay for a wake-up of this thread each time.
  *
  * What it does: takes Ps from Ms that have sat in brackets for longer than one
  * look; ends the slice of a pair of goroutines that ready each other for 10 ms
@@ -37,6 +38,7 @@
 enum {
 	PAUSE_MIN_US = 20,
 	PAUSE_SKIP_US = 250, /* while wake-ups are left to us */
+	PAUSE_BATCH_US = 1000, /* the same for timers; and while others see to them */
 	PAUSE_MAX_US = 10000,
 	LOOKS_IN_VAIN = 50,
 	SLICE_MS = 10,
@@ -135,7 +137,7 @@ static void watch_timers(struct rt_sched *s, struct rt_p *p, int64_t now)
 		return;
 	fetch_or_seq(&p->attention, RT_ATT_TIMER);
 	if (load_rlx(&s->nr_idle_ps))
-		rt_wake(s); /* it finds them when it steals */
+		rt_wake(s); /* it looks at all Ps' timers */
 }
 
 /* ---- housekeeping ------------------------------------------------- */
@@ -206,6 +208,35 @@ static void sleep_deeply(struct rt_sched *s)
 	store_seq(&s->sysmon_asleep, 0);
 }
 
+/*
+ * Not later than the next timer, which a busy P may not look at in time; but in
+ * least_us at the soonest: Ps that work in small pieces see to theirs.
+ */
+static int64_t for_timers(struct rt_sched *s, int64_t now, int64_t until, int64_t least_us)
+{
+	int64_t timer = rt_next_timer(s), soonest = now + least_us * RT_NS_PER_US;
+
+	if (timer <= now || timer >= until || soonest >= until)
+		return until;
+	return timer > soonest ? timer : soonest;
+}
+
+/* Nothing runs at this moment. *idle_gets: Ps put to work until the last one. */
+static void rest(struct rt_sched *s, uint32_t word, int64_t now, uint64_t *idle_gets)
+{
+	int64_t us = load_rlx(&s->batch_alone) ? PAUSE_BATCH_US : PAUSE_MAX_US;
+	uint64_t gets = load_rlx(&s->nr_idle_gets);
+
+	if (gets == *idle_gets) {
+		sleep_deeply(s);
+		return;
+	}
+	*idle_gets = gets;
+	store_rlx(&s->batch_alone, 0);
+	rt_futex_wait(&sysmon_word, word,
+		      for_timers(s, now, now + us * RT_NS_PER_US, PAUSE_BATCH_US));
+}
+
 void rt_sysmon_wake(void)
 {
 	fetch_add_seq(&sysmon_word, 1);
@@ -269,18 +300,20 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 
 static int64_t pause_until(struct rt_sched *s, int64_t now, int64_t pause_us, bool closely)
 {
-	int64_t timer = rt_next_timer(s), until;
+	bool kept = load_rlx(&s->keeper_until_ns) != RT_FOREVER;
 
 	if (closely && pause_us > PAUSE_SKIP_US)
 		pause_us = PAUSE_SKIP_US;
-	until = now + pause_us * RT_NS_PER_US;
-	return timer > now && timer < until ? timer : until;
+	/* A keeper may be put to other work before the timer's time has come. */
+	return for_timers(s, now, now + pause_us * RT_NS_PER_US,
+			  kept ? PAUSE_BATCH_US : PAUSE_SKIP_US);
 }
 
 void *rt_sysmon(void *sched)
 {
 	struct rt_sched *s = sched;
 	int64_t pause_us = PAUSE_MIN_US, scavenge_ns = rt_now_ns(), lost_ns = 0;
+	uint64_t idle_gets = 0;
 	int in_vain = 0;
 
 	store_rlx(&s->sysmon_self, pthread_self());
@@ -301,8 +334,12 @@ void *rt_sysmon(void *sched)
 		rt_ms_make(s);
 		if (unlikely(s->trace_ms))
 			rt_schedtrace(s, now);
+		if (now - scavenge_ns > RT_NS_PER_SEC) {
+			scavenge_ns = now;
+			rt_stacks_scavenge(&s->stacks, now);
+		}
 		if (all_idle(s)) {
-			sleep_deeply(s);
+			rest(s, word, now, &idle_gets);
 			in_vain = 0;
 			pause_us = PAUSE_MIN_US;
 			continue;
@@ -315,10 +352,6 @@ void *rt_sysmon(void *sched)
 		if (now - lost_ns > SLICE_MS * RT_NS_PER_MS) {
 			lost_ns = now;
 			rt_preempt_watch_lost(s);
-		}
-		if (now - scavenge_ns > RT_NS_PER_SEC) {
-			scavenge_ns = now;
-			rt_stacks_scavenge(&s->stacks, now);
 		}
 		rt_futex_wait(&sysmon_word, word, pause_until(s, now, pause_us, closely));
 	}

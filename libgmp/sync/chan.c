@@ -182,17 +182,17 @@ static void unqueue(gmprt_chan *c, struct rt_waitq *q, struct rt_waiter *w)
 /* Under c->lock, which is released: waits in q. In m's RUNTIME, left at the
  * end. */
 static __always_inline_ int wait_in(gmprt_chan *c, struct rt_m *m, struct rt_waitq *q, void *elem,
-				    enum rt_reason reason, struct rt_timer *t)
+				    enum rt_reason reason, bool timed)
 {
 	struct rt_waiter w;
 	int r;
 
 	w.g = m->curg;
-	w.claim = t != NULL;
+	w.claim = timed;
 	w.elem = elem;
 	c->run = m->s->run;
 	rt_waitq_put(q, &w);
-	r = rt_wait(&m, reason, &c->lock.word, 0, t);
+	r = rt_wait(&m, reason, &c->lock.word, 0, timed);
 	if (unlikely(r))
 		unqueue(c, q, &w);
 	else
@@ -205,16 +205,14 @@ static __always_inline_ int wait_in(gmprt_chan *c, struct rt_m *m, struct rt_wai
 static __noinline int wait_nil(enum rt_reason reason, int64_t deadline)
 {
 	struct rt_m *m = rt_enter();
-	struct rt_timer timer;
 	int r = 0;
 
 	if (!m)
 		return -EPERM;
 	if (deadline != GMPRT_FOREVER)
-		r = rt_deadline_arm(m, &timer, deadline);
+		r = rt_deadline_arm(m, deadline);
 	if (r == 0)
-		r = rt_wait(&m, reason, &m->scratch, 0,
-			    deadline != GMPRT_FOREVER ? &timer : NULL);
+		r = rt_wait(&m, reason, &m->scratch, 0, deadline != GMPRT_FOREVER);
 	rt_leave(m);
 	return r;
 }
@@ -228,14 +226,13 @@ static __noinline int op_slow(gmprt_chan *c, void *elem, bool send, int64_t dead
 	struct rt_m *m = rt_enter();
 	enum rt_chan_did did;
 	struct rt_g *peer = NULL;
-	struct rt_timer timer;
 	bool armed = false;
 	int r = 0;
 
 	/* Armed first: the timer needs memory, and after the lock is taken
 	 * nothing may fail. A deadline that has passed still tries. */
 	if (m && deadline > 0 && deadline != GMPRT_FOREVER) {
-		r = rt_deadline_arm(m, &timer, deadline);
+		r = rt_deadline_arm(m, deadline);
 		armed = r == 0;
 	}
 	rt_spin_lock(&c->lock);
@@ -243,10 +240,10 @@ static __noinline int op_slow(gmprt_chan *c, void *elem, bool send, int64_t dead
 	if (did == RT_CHAN_BLOCKS && m && (armed || deadline == GMPRT_FOREVER))
 		return wait_in(c, m, send ? &c->sendq : &c->recvq, elem,
 			       send ? RT_REASON_CHAN_SEND : RT_REASON_CHAN_RECV,
-			       armed ? &timer : NULL);
+			       armed);
 	rt_spin_unlock(&c->lock);
 	if (armed)
-		rt_deadline_disarm(m, &timer);
+		rt_deadline_disarm(m);
 	if (did == RT_CHAN_DIRECT)
 		rt_ready(m, peer);
 	if (m)
@@ -280,7 +277,7 @@ GMPRT_API int gmprt_chan_send(gmprt_chan *c, const void *elem)
 	switch (send_locked(c, elem, &peer)) {
 	case RT_CHAN_BLOCKS:
 		return wait_in(c, m, &c->sendq, (void *)(uintptr_t)elem, RT_REASON_CHAN_SEND,
-			       NULL);
+			       false);
 	case RT_CHAN_DIRECT:
 		rt_spin_unlock(&c->lock);
 		rt_ready(m, peer);
@@ -310,7 +307,7 @@ GMPRT_API int gmprt_chan_recv(gmprt_chan *c, void *elem)
 	rt_spin_lock(&c->lock);
 	switch (recv_locked(c, elem, &peer)) {
 	case RT_CHAN_BLOCKS:
-		return wait_in(c, m, &c->recvq, elem, RT_REASON_CHAN_RECV, NULL);
+		return wait_in(c, m, &c->recvq, elem, RT_REASON_CHAN_RECV, false);
 	case RT_CHAN_DIRECT:
 		rt_spin_unlock(&c->lock);
 		rt_ready(m, peer);

@@ -177,13 +177,13 @@ static int prepare_locked(struct rt_io *io, struct rt_sched *s)
 }
 
 /* Everything up to the park. PARK: the entry is locked, the timer runs. */
-static int prepare(struct rt_io *io, struct rt_m *m, struct rt_timer *t, int64_t until)
+static int prepare(struct rt_io *io, struct rt_m *m, bool timed, int64_t until)
 {
 	/* A registered file says that there is a netpoller. */
 	int r = load_rlx(&io->e->flags) & RT_FD_REGISTERED ? 0 : rt_poll_open(m->s);
 
-	if (r == 0 && t)
-		r = rt_deadline_arm(m, t, until);
+	if (r == 0 && timed)
+		r = rt_deadline_arm(m, until);
 	if (r)
 		return r;
 	rt_spin_lock(&io->e->lock);
@@ -191,8 +191,8 @@ static int prepare(struct rt_io *io, struct rt_m *m, struct rt_timer *t, int64_t
 	if (r == PARK)
 		return r;
 	rt_spin_unlock(&io->e->lock);
-	if (t)
-		rt_deadline_disarm(m, t);
+	if (timed)
+		rt_deadline_disarm(m);
 	return r;
 }
 
@@ -224,11 +224,10 @@ static void warm_stacks(struct rt_p *p)
 /* In m's RUNTIME, left at the end. As rt_io_wait(). */
 static int wait_in(struct rt_io *io, struct rt_m *m, int64_t until)
 {
-	/* cppcheck-suppress uninitvar */
-	struct rt_timer timer, *t = until == GMPRT_FOREVER ? NULL : &timer;
+	bool timed = until != GMPRT_FOREVER;
 	struct rt_fd *e = io->e;
 	struct rt_fdwait w;
-	int r = prepare(io, m, t, until);
+	int r = prepare(io, m, timed, until);
 
 	if (r != PARK) {
 		rt_leave(m);
@@ -238,14 +237,14 @@ static int wait_in(struct rt_io *io, struct rt_m *m, int64_t until)
 	}
 	w.g = m->curg;
 	w.dirs = io->dirs;
-	w.claim = t != NULL;
+	w.claim = timed;
 	rt_fdwait_put_locked(e, &w);
 	/* Not the last one of a file that is being closed: that begins under
 	 * the lock, and finds the waiter instead. */
 	fetch_add_seq(&e->use, -1);
 	count_inc(&m->p->n.io_waits);
 	warm_stacks(m->p);
-	rt_wait(&m, reason_of(io), &e->lock.word, 0, t);
+	rt_wait(&m, reason_of(io), &e->lock.word, 0, timed);
 	count_inc(&m->p->n.io_wakes);
 	r = m->curg->wake_result;
 	if (unlikely(r)) {

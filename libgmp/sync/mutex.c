@@ -108,7 +108,7 @@ static void timed_out(gmprt_mutex *x, struct rt_waiter *w)
  * woken: the WOKEN bit is this goroutine's, and is given up by parking.
  */
 static int wait_once(gmprt_mutex *x, struct rt_m **m, struct rt_waiter *w, bool woken,
-		     struct rt_timer *t)
+		     bool timed)
 {
 	struct rt_waitq *q = queue_of(x);
 	uint32_t clear = woken ? WOKEN : 0, word = lock_word(x);
@@ -122,7 +122,7 @@ static int wait_once(gmprt_mutex *x, struct rt_m **m, struct rt_waiter *w, bool 
 		rt_waitq_put_first(q, w);
 	else
 		rt_waitq_put(q, w);
-	r = rt_wait(m, RT_REASON_MUTEX, &x->word, (word | WAITERS) & ~clear, t);
+	r = rt_wait(m, RT_REASON_MUTEX, &x->word, (word | WAITERS) & ~clear, timed);
 	if (r) {
 		timed_out(x, w);
 		return r;
@@ -167,31 +167,29 @@ static void pass_on(gmprt_mutex *x, struct rt_m *m)
 static __noinline int lock_slow(gmprt_mutex *x, int64_t deadline)
 {
 	struct rt_m *m = rt_enter();
-	struct rt_timer timer, *t = NULL;
+	bool woken = false, timed = deadline != GMPRT_FOREVER;
 	struct rt_waiter w;
-	bool woken = false;
 	int r = 0;
 
 	if (!m)
 		return -EPERM;
 	w.g = m->curg;
 	w.since_ns = 0;
-	w.claim = deadline != GMPRT_FOREVER;
+	w.claim = timed;
 	while (!spin(x, m, woken ? WOKEN : 0)) {
 		if (w.since_ns == 0)
 			w.since_ns = rt_now_ns();
-		if (w.claim) {
-			r = rt_deadline_arm(m, &timer, deadline);
+		if (timed) {
+			r = rt_deadline_arm(m, deadline);
 			if (r)
 				break;
-			t = &timer;
 		}
 		w.queued = false;
 		w.result = 0;
-		r = wait_once(x, &m, &w, woken, t);
+		r = wait_once(x, &m, &w, woken, timed);
 		woken = r == 0; /* the bit is ours again only if we were woken */
-		if (t && r == 1)
-			rt_deadline_disarm(m, t);
+		if (timed && r == 1)
+			rt_deadline_disarm(m);
 		if (r)
 			break;
 	}

@@ -174,20 +174,20 @@ static void unqueue_all(struct selection *s)
 }
 
 /* All locked; unlocks. Index, or -ETIMEDOUT. */
-static int wait_for_one(struct selection *s, struct rt_m **m, struct rt_timer *timer)
+static int wait_for_one(struct selection *s, struct rt_m **m, bool timed)
 {
 	struct rt_g *g = (*m)->curg;
 	struct rt_waiter *won;
 
-	if (!timer) { /* else armed by the deadline, in setup already */
+	if (!timed) { /* else armed by the deadline, in setup already */
 		store_rel(&g->claim, RT_CLAIM_SETUP);
 		g->wake_result = 0;
 	}
 	queue_all(s, g, (*m)->s->run);
 	unlock_all(s);
 	*m = rt_park(*m, RT_REASON_SELECT, &g->claim, RT_CLAIM_ARMED);
-	if (timer)
-		rt_timer_cancel(timer);
+	if (timed)
+		rt_timer_cancel(&g->timer);
 	unqueue_all(s);
 	if (g->wake_result)
 		return g->wake_result;
@@ -197,30 +197,30 @@ static int wait_for_one(struct selection *s, struct rt_m **m, struct rt_timer *t
 }
 
 /* Nothing can ever be ready. */
-static int wait_for_none(struct rt_m **m, struct rt_timer *timer)
+static int wait_for_none(struct rt_m **m, bool timed)
 {
-	return rt_wait(m, RT_REASON_SELECT_NONE, &(*m)->scratch, 0, timer);
+	return rt_wait(m, RT_REASON_SELECT_NONE, &(*m)->scratch, 0, timed);
 }
 
 static int run(struct selection *s, int64_t deadline)
 {
 	struct rt_m *m = rt_enter();
-	struct rt_timer timer, *t = NULL;
 	struct rt_g *peer = NULL;
+	bool timed = false;
 	int r = 0, armed = 0;
 
 	if (m && deadline != RT_CHAN_TRY && deadline != GMPRT_FOREVER) {
-		armed = rt_deadline_arm(m, &timer, deadline);
-		t = armed == 0 ? &timer : NULL;
+		armed = rt_deadline_arm(m, deadline);
+		timed = armed == 0;
 	}
 	lock_all(s);
 	r = try_locked(s, &peer);
 	if (r == -EAGAIN && m && deadline != RT_CHAN_TRY && armed == 0) {
-		r = s->nr ? wait_for_one(s, &m, t) : wait_for_none(&m, t);
+		r = s->nr ? wait_for_one(s, &m, timed) : wait_for_none(&m, timed);
 	} else {
 		unlock_all(s);
-		if (t)
-			rt_deadline_disarm(m, t);
+		if (timed)
+			rt_deadline_disarm(m);
 		if (peer)
 			rt_ready(m, peer);
 		if (r == -EAGAIN && deadline != RT_CHAN_TRY)

@@ -41,33 +41,32 @@ static void timed_out(gmprt_sem *s, struct rt_waiter *w)
 static __noinline int wait_slow(gmprt_sem *s, int64_t deadline)
 {
 	struct rt_m *m = rt_enter();
-	struct rt_timer timer, *t = NULL;
+	bool timed = deadline != GMPRT_FOREVER;
 	struct rt_waiter w;
 	uint32_t word;
 	int r = 0;
 
 	if (!m)
 		return -EPERM;
-	if (unlikely(deadline != GMPRT_FOREVER)) {
-		r = rt_deadline_arm(m, &timer, deadline);
+	if (unlikely(timed)) {
+		r = rt_deadline_arm(m, deadline);
 		if (r) {
 			rt_leave(m);
 			return r;
 		}
-		t = &timer;
 	}
 	word = rt_word_lock(&s->word);
 	if (word >= UNIT) {
 		store_rel(&s->word, word - UNIT);
-		if (t)
-			rt_deadline_disarm(m, t);
+		if (timed)
+			rt_deadline_disarm(m);
 		rt_leave(m);
 		return 0;
 	}
 	w.g = m->curg;
-	w.claim = t != NULL;
+	w.claim = timed;
 	rt_waitq_put(rt_word_queue(s), &w);
-	r = rt_wait(&m, RT_REASON_SEM, &s->word, RT_WORD_WAITERS, t);
+	r = rt_wait(&m, RT_REASON_SEM, &s->word, RT_WORD_WAITERS, timed);
 	if (unlikely(r))
 		timed_out(s, &w);
 	rt_leave(m);

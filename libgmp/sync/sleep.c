@@ -11,7 +11,6 @@ GMPRT_API int64_t gmprt_now(void)
 
 GMPRT_API int gmprt_sleep(int64_t ns)
 {
-	struct rt_timer timer;
 	struct rt_m *m;
 	int64_t now;
 	int r;
@@ -24,12 +23,9 @@ GMPRT_API int gmprt_sleep(int64_t ns)
 	if (!m)
 		return -EPERM;
 	now = rt_now_ns();
-	r = rt_deadline_arm(m, &timer, ns < INT64_MAX - now ? now + ns : INT64_MAX - 1);
-	if (r == 0) {
-		rt_wait(&m, RT_REASON_SLEEP, &m->scratch, 0, &timer);
-		rt_leave(m);
-		return 0;
-	}
+	r = rt_deadline_arm_at(m, ns < INT64_MAX - now ? now + ns : INT64_MAX - 1);
+	if (r == 0)
+		rt_wait(&m, RT_REASON_SLEEP, &m->scratch, 0, true);
 	rt_leave(m);
-	return r == -ETIMEDOUT ? 0 : r; /* so short that it is over */
+	return r;
 }

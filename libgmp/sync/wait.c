@@ -4,17 +4,14 @@
  */
 #include "sync/wait.h"
 
-__noinline int rt_deadline_arm(struct rt_m *m, struct rt_timer *timer, int64_t deadline)
+int rt_deadline_arm_at(struct rt_m *m, int64_t deadline)
 {
 	struct rt_g *g = m->curg;
 	int r;
 
-	if (deadline <= rt_now_ns())
-		return -ETIMEDOUT;
-	*timer = (struct rt_timer){ .when_ns = deadline, .g = g };
 	g->wake_result = 0;
 	store_rel(&g->claim, RT_CLAIM_SETUP);
-	r = rt_timer_add(&m->p->timers, timer);
+	r = rt_timer_add(&m->p->timers, g, deadline);
 	if (r) {
 		store_rel(&g->claim, RT_CLAIM_CLAIMED);
 		return r;
@@ -23,8 +20,15 @@ __noinline int rt_deadline_arm(struct rt_m *m, struct rt_timer *timer, int64_t d
 	return 0;
 }
 
-void rt_deadline_disarm(struct rt_m *m, struct rt_timer *timer)
+__noinline int rt_deadline_arm(struct rt_m *m, int64_t deadline)
 {
-	rt_timer_cancel(timer);
-	store_rel(&m->curg->claim, RT_CLAIM_CLAIMED);
+	return deadline <= rt_now_ns() ? -ETIMEDOUT : rt_deadline_arm_at(m, deadline);
+}
+
+void rt_deadline_disarm(struct rt_m *m)
+{
+	struct rt_g *g = m->curg;
+
+	rt_timer_cancel(&g->timer);
+	store_rel(&g->claim, RT_CLAIM_CLAIMED);
 }

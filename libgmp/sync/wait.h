@@ -95,21 +95,21 @@ static __always_inline_ struct rt_waiter *rt_waitq_take(struct rt_waitq *q)
 
 /*
  * Parks the current goroutine, whose waiters are queued; *word, set to val,
- * unlocks. deadline: GMPRT_FOREVER or a time, for which *timer has been armed
- * by rt_deadline_arm(). 0, or -ETIMEDOUT: then the waiter may still be queued.
+ * unlocks. timed: a deadline has been armed by rt_deadline_arm(). 0, or
+ * -ETIMEDOUT: then the waiter may still be queued.
  */
 static __always_inline_ int rt_wait(struct rt_m **m, enum rt_reason reason, uint32_t *word,
-				    uint32_t val, struct rt_timer *timer)
+				    uint32_t val, bool timed)
 {
 	struct rt_g *g = (*m)->curg;
 
-	if (likely(!timer)) {
+	if (likely(!timed)) {
 		*m = rt_park(*m, reason, word, val);
 		return 0;
 	}
 	store_rel(word, val);
 	*m = rt_park(*m, reason, &g->claim, RT_CLAIM_ARMED);
-	rt_timer_cancel(timer);
+	rt_timer_cancel(&g->timer);
 	return g->wake_result;
 }
 
@@ -118,7 +118,9 @@ static __always_inline_ int rt_wait(struct rt_m **m, enum rt_reason reason, uint
  * setup and the timer runs. 0; -ETIMEDOUT: has passed; -ENOMEM. After 0 the
  * caller must wait, or call rt_deadline_disarm().
  */
-int rt_deadline_arm(struct rt_m *m, struct rt_timer *timer, int64_t deadline);
-void rt_deadline_disarm(struct rt_m *m, struct rt_timer *timer);
+int rt_deadline_arm(struct rt_m *m, int64_t deadline);
+void rt_deadline_disarm(struct rt_m *m);
+/* Arms without a look at the clock. */
+int rt_deadline_arm_at(struct rt_m *m, int64_t deadline);
 
 #endif

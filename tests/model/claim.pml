@@ -4,14 +4,15 @@
  *
  * Claim: a goroutine that waits in a select on two channels, with a deadline or
  * without, is woken exactly once, never before its stack was left, and never
- * left behind; nobody touches its waiters or its timer after it has gone on;
- * what a waker does in one select never hits the next.
+ * left behind; nobody touches its waiters or fires its deadline after it has
+ * gone on; what a waker does in one select never hits the next.
  *
  * Covered: wait_for_one (SETUP, both waiters queued under both locks, the
  * switch's store of ARMED), rt_waitq_take with rt_g_claim (waits for a setup),
  * tell, rt_timers_expire (claim_try, leaves a setup alone, the timer is let go
- * of after the claim), rt_timer_cancel (heap looked at, then under its lock),
- * unqueue_all under each lock. The words are changed by atomic instructions and
+ * of after the claim), rt_timer_cancel (heap looked at, then under its lock; the
+ * node it leaves there is dead, which is what in_heap says), unqueue_all under
+ * each lock. The words are changed by atomic instructions and
  * by stores that release; no store buffers.
  *
  * Bounds: ROUNDS selects one after the other on the same stack; each
@@ -31,7 +32,7 @@
 #define TIMER   2 /* as a winner; 0 and 1: the channels */
 
 bit locked[2], queued[2];
-bit live;          /* waiters and timer are on the stack still */
+bit live;          /* waiters are on the stack still, the deadline is armed */
 byte claim = CLAIMED;
 bit left, ready, heap_lock, in_heap;
 byte wake;         /* g->wake, wake_result */

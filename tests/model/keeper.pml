@@ -26,7 +26,8 @@
  *
  * Two heaps, of P 0 and P 1; times are 1, 2, 3, and 4: for ever. The clock moves
  * when a sleeper's time-out comes. A locked section is one step where it makes
- * one change that is seen without the lock.
+ * one change that is seen without the lock. A keeper that sleeps longer on
+ * purpose (timer.c) shows what is told here, so it is late by that and no more.
  *
  * Bounds: MS Ms, ARMS timers set, CANCELS cancelled, TICKS time-outs; WORK: a P
  * given away may have work; POLLS: 0 no netpoller, 1 one from the start, 2 one
