@@ -312,6 +312,12 @@ bool rt_timer_cancel(struct rt_timer *t)
 	return armed;
 }
 
+void rt_alarm_strand(struct rt_alarm *a)
+{
+	detach(&a->timer);
+	store_rlx(&a->due_ns, 0);
+}
+
 /* ---- firing ------------------------------------------------------- */
 
 /* The tick after `when` that is still to come: those missed are left out. */

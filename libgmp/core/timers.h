@@ -122,6 +122,9 @@ void rt_timer_forget(struct rt_timer *t);
 /* Takes one reference away. */
 void rt_alarm_put(struct rt_alarm *a);
 
+/* Its heap belongs to a run that this process does not have: a is in none. */
+void rt_alarm_strand(struct rt_alarm *a);
+
 /* If a is due it counts as fired here and now: true, and the time in due_ns. */
 bool rt_alarm_take(struct rt_alarm *a, int64_t now_ns);
 

@@ -399,6 +399,73 @@ GMPRT_API int gmprt_select_dl(struct gmprt_case *cases, size_t n, int64_t deadli
 	GMPRT_MUST_CHECK;
 
 /* ------------------------------------------------------------------ */
+/* Time                                                               */
+/* ------------------------------------------------------------------ */
+
+/*
+ * A channel that receives the time when it has come, once or again and again;
+ * to be waited on beside others in a select. The value is an int64_t: the ns on
+ * CLOCK_MONOTONIC for which it was set.
+ *
+ * The channel behaves as one without a buffer: once stop or reset has returned,
+ * nothing can be received any more that was sent before (Go since 1.23), and
+ * gmprt_chan_len() is 0. A receive, _try and select too, finds the time if it
+ * has passed. The channel is the timer's: receive from it, do not send to it,
+ * nor free it.
+ *
+ * Precision: a little late, never early; some 50 us on an idle machine, and up
+ * to 0.3 ms more where timers and sleeps end every 50 us or more often, for
+ * then they are served many at a time.
+ *
+ * Any thread may call, while a run is under way (-EPERM else); the functions
+ * block nothing. The run's end stops all timers, and so does fork() in the child;
+ * they can be set again in the next run, unless goroutines waited on them: then
+ * they can only be freed.
+ */
+typedef struct gmprt_timer gmprt_timer;
+typedef struct gmprt_ticker gmprt_ticker;
+
+/*
+ * A timer that sends once, ns from now (ns <= 0: at once). NULL with errno
+ * ENOMEM or EPERM on failure. Free with gmprt_timer_free().
+ */
+GMPRT_API gmprt_timer *gmprt_timer_make(int64_t ns) GMPRT_MUST_CHECK;
+
+/* Where it sends to; the same until the timer is freed. */
+GMPRT_API gmprt_chan *gmprt_timer_chan(gmprt_timer *t);
+
+/*
+ * From here on it sends nothing. 1: it was pending, or nobody had received what
+ * it sent; 0: it was stopped, or somebody had; -EINVAL: NULL. A goroutine that
+ * waits on the channel goes on waiting. Outside a run too.
+ */
+GMPRT_API int gmprt_timer_stop(gmprt_timer *t);
+
+/* Stops it and sets it to send ns from now. As stop; -EPERM; -ENOMEM: then it is
+ * stopped. */
+GMPRT_API int gmprt_timer_reset(gmprt_timer *t, int64_t ns) GMPRT_MUST_CHECK;
+
+/*
+ * Stops and frees it, with its channel, which nobody may use any more: if
+ * goroutines wait on it, the process aborts with a report. NULL is allowed.
+ * Outside a run too.
+ */
+GMPRT_API void gmprt_timer_free(gmprt_timer *t);
+
+/*
+ * A ticker sends every period_ns, first one period from now. It keeps its
+ * phase; ticks that nobody receives before the next one is due are lost. NULL
+ * with errno EINVAL (period_ns <= 0), ENOMEM or EPERM on failure.
+ */
+GMPRT_API gmprt_ticker *gmprt_ticker_make(int64_t period_ns) GMPRT_MUST_CHECK;
+GMPRT_API gmprt_chan *gmprt_ticker_chan(gmprt_ticker *t);
+GMPRT_API int gmprt_ticker_stop(gmprt_ticker *t);
+/* Sets another period, of which the first begins now. Also -EINVAL: period_ns
+ * is not positive; then nothing has changed. */
+GMPRT_API int gmprt_ticker_reset(gmprt_ticker *t, int64_t period_ns) GMPRT_MUST_CHECK;
+GMPRT_API void gmprt_ticker_free(gmprt_ticker *t);
+
+/* ------------------------------------------------------------------ */
 /* Synchronization                                                    */
 /* ------------------------------------------------------------------ */
 

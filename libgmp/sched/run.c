@@ -229,11 +229,20 @@ static void sched_stop(struct rt_sched *s)
 		if (!all_revoked(s))
 			revoke_all(s);
 	} while (!only_stragglers(s) || !all_revoked(s));
+	/* Nobody looks at a heap any more, and none of the program's timers may
+	 * know one that is gone. */
+	for (uint32_t i = 0; i < s->nr_ps; i++)
+		rt_timers_free(&s->ps[i].timers);
 	/* Its fds are used in state RUNTIME, or with a reference, only. */
 	rt_netpoll_close(&s->np);
 }
 
 /* ---- both --------------------------------------------------------- */
+
+bool rt_run_is_under_way(void)
+{
+	return load_acq(&running);
+}
 
 void (*rt_forked_hook)(void);
 

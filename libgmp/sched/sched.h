@@ -393,6 +393,8 @@ struct rt_params {
 /* Runs fn(arg) as the main goroutine; 0 or -errno. */
 int rt_run(const struct rt_params *par, void (*fn)(void *), void *arg);
 void rt_run_main_ended(struct rt_m *m);
+/* Or just beginning or ending. */
+bool rt_run_is_under_way(void);
 /* In the child of fork(): no run is under way. m: who called it, or NULL. */
 void rt_run_forked(struct rt_m *m);
 

@@ -59,7 +59,7 @@ GMPRT_API gmprt_chan *gmprt_chan_make(size_t elem_size, size_t cap)
 
 /* Those who waited when an earlier run ended are gone; their waiters are still
  * queued, and nobody may look at them. */
-static bool has_waiters(gmprt_chan *c)
+bool rt_chan_has_waiters(gmprt_chan *c)
 {
 	struct rt_sched *s;
 	bool has;
@@ -77,19 +77,20 @@ GMPRT_API void gmprt_chan_free(gmprt_chan *c)
 {
 	if (!c)
 		return;
-	if (unlikely(has_waiters(c)))
+	if (unlikely(rt_chan_has_waiters(c)))
 		rt_misuse("gmprt_chan_free(%p): goroutines wait on it", (void *)c);
 	rt_free(c);
 }
 
+/* A timer's is unbuffered for all that its users can tell. */
 GMPRT_API size_t gmprt_chan_len(const gmprt_chan *c)
 {
-	return c ? load_rlx(&c->len) : 0;
+	return c && !c->timer ? load_rlx(&c->len) : 0;
 }
 
 GMPRT_API size_t gmprt_chan_cap(const gmprt_chan *c)
 {
-	return c ? c->cap : 0;
+	return c && !c->timer ? c->cap : 0;
 }
 
 /* ---- under the lock ----------------------------------------------- */
@@ -139,11 +140,13 @@ static __always_inline_ enum rt_chan_did recv_locked(gmprt_chan *c, void *elem,
 			*peer = tell(w, 0);
 			return RT_CHAN_DIRECT;
 		}
-		if (!c->closed)
+		if (unlikely(c->closed)) {
+			if (elem)
+				memset(elem, 0, c->elem_size);
+			return RT_CHAN_CLOSED;
+		}
+		if (likely(!c->timer) || !rt_timer_chan_poll_locked(c))
 			return RT_CHAN_BLOCKS;
-		if (elem)
-			memset(elem, 0, c->elem_size);
-		return RT_CHAN_CLOSED;
 	}
 	slot = rt_chan_slot(c, c->head);
 	if (elem)
@@ -352,7 +355,8 @@ GMPRT_API int gmprt_chan_recv_try(gmprt_chan *c, void *elem)
 {
 	/* closed is read last: a channel seen open after it was seen empty was
 	 * open and empty at one moment. */
-	if (!c || (load_acq(&c->len) == 0 && !load_acq(&c->sendq.first) && !load_acq(&c->closed)))
+	if (!c || (load_acq(&c->len) == 0 && !load_acq(&c->sendq.first) &&
+		   !load_acq(&c->closed) && !c->timer))
 		return -EAGAIN;
 	return op_slow(c, elem, false, RT_CHAN_TRY);
 }

@@ -16,6 +16,7 @@ struct gmprt_chan {
 	uint32_t len;        /* also read without the lock */
 	uint32_t head;       /* index of the oldest element */
 	bool closed;
+	bool timer;          /* constant: a timer's, see timer.c */
 	uint32_t run;        /* rt_sched.run of who waited last */
 	struct rt_waitq recvq, sendq;
 	unsigned char buf[] __attribute__((aligned(16)));
@@ -50,6 +51,13 @@ enum rt_chan_did {
 	RT_CHAN_CLOSED,
 	RT_CHAN_BLOCKS,
 };
+
+/* A timer's channel, empty and locked: true if its time has come; now it is in
+ * the buffer. */
+bool rt_timer_chan_poll_locked(gmprt_chan *c);
+
+/* Goroutines of the run that is under way. */
+bool rt_chan_has_waiters(gmprt_chan *c);
 
 /* Under c->lock. */
 enum rt_chan_did rt_chan_send_locked(gmprt_chan *c, const void *elem, struct rt_g **peer);

@@ -40,6 +40,17 @@ typedef gmprt_chan chan;
 #define chan_select_try(cs, n)   gmprt_select_try(cs, n)
 #define chan_select_dl(cs, n, d) gmprt_select_dl(cs, n, d)
 
+#define timer_make(ns)         gmprt_timer_make(ns)
+#define timer_chan(t)          gmprt_timer_chan(t)
+#define timer_stop(t)          gmprt_timer_stop(t)
+#define timer_reset(t, ns)     gmprt_timer_reset(t, ns)
+#define timer_free(t)          gmprt_timer_free(t)
+#define ticker_make(ns)        gmprt_ticker_make(ns)
+#define ticker_chan(t)         gmprt_ticker_chan(t)
+#define ticker_stop(t)         gmprt_ticker_stop(t)
+#define ticker_reset(t, ns)    gmprt_ticker_reset(t, ns)
+#define ticker_free(t)         gmprt_ticker_free(t)
+
 #define mutex_lock(m)          gmprt_mutex_lock(m)
 #define mutex_lock_try(m)      gmprt_mutex_lock_try(m)
 #define mutex_lock_dl(m, d)    gmprt_mutex_lock_dl(m, d)
