@@ -31,26 +31,31 @@
 
 /* ---- fault sites -------------------------------------------------- */
 
-static unsigned long fault_left;   /* 0: disarmed; 1: the next fails */
+static unsigned long fault_from;   /* number of the first that fails; 0: disarmed */
+static unsigned long fault_count;  /* and how many do */
 static unsigned long fault_passed; /* sites since the last arm */
+
+unsigned long rt_fault_arm_for(unsigned long nth, unsigned long count)
+{
+	unsigned long passed;
+
+	store_seq(&fault_from, 0);
+	passed = __atomic_exchange_n(&fault_passed, 0, __ATOMIC_SEQ_CST);
+	store_seq(&fault_count, count);
+	store_seq(&fault_from, nth);
+	return passed;
+}
 
 unsigned long rt_fault_arm(unsigned long nth)
 {
-	store_seq(&fault_left, nth);
-	return __atomic_exchange_n(&fault_passed, 0, __ATOMIC_SEQ_CST);
+	return rt_fault_arm_for(nth, 1);
 }
 
 bool rt_fault(void)
 {
-	unsigned long left;
+	unsigned long passed = fetch_add_rlx(&fault_passed, 1) + 1, from = load_acq(&fault_from);
 
-	fetch_add_rlx(&fault_passed, 1);
-	left = load_rlx(&fault_left);
-	while (unlikely(left))
-		if (__atomic_compare_exchange_n(&fault_left, &left, left - 1, false,
-						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-			return left == 1;
-	return false;
+	return unlikely(from) && passed >= from && passed - from < load_rlx(&fault_count);
 }
 
 /* ---- futex -------------------------------------------------------- */
@@ -87,6 +92,13 @@ void rt_futex_wake(uint32_t *word, int n)
 
 /* ---- memory ------------------------------------------------------- */
 
+static size_t mapped_bytes;
+
+size_t rt_mapped_bytes(void)
+{
+	return load_seq(&mapped_bytes);
+}
+
 void *rt_map(size_t bytes)
 {
 	int saved = errno;
@@ -96,7 +108,10 @@ void *rt_map(size_t bytes)
 		at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	errno = saved;
-	return at == MAP_FAILED ? NULL : at;
+	if (at == MAP_FAILED)
+		return NULL;
+	fetch_add_seq(&mapped_bytes, bytes);
+	return at;
 }
 
 void rt_unmap(void *at, size_t bytes)
@@ -104,28 +119,30 @@ void rt_unmap(void *at, size_t bytes)
 	int saved = errno;
 
 	munmap(at, bytes);
+	fetch_add_seq(&mapped_bytes, -bytes);
 	errno = saved;
 }
 
+static int guard_kind; /* 0: not known yet, 1: MADV_GUARD_INSTALL, 2: PROT_NONE */
+
 /*
  * Does the advice guard? Asked once, by having the kernel touch the page: an
- * emulator may accept an advice it does not know (qemu-user does).
+ * emulator may accept an advice it does not know (qemu-user does). The kind, or
+ * 0: there is no page to ask with.
  */
-static bool advice_guards(void)
+static int guard_kind_find(void)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *at = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = rt_map(page);
 	bool guards;
 
-	if (at == MAP_FAILED)
-		return false;
+	if (!at)
+		return 0;
 	guards = madvise(at, page, MADV_GUARD_INSTALL) == 0 &&
 		 madvise(at, page, MADV_POPULATE_READ) < 0 && errno == EFAULT;
-	munmap(at, page);
-	return guards;
+	rt_unmap(at, page);
+	return guards ? 1 : 2;
 }
-
-static int guard_kind; /* 0: not known yet, 1: MADV_GUARD_INSTALL, 2: PROT_NONE */
 
 int rt_guard_install(void *at, size_t bytes)
 {
@@ -134,11 +151,17 @@ int rt_guard_install(void *at, size_t bytes)
 	if (rt_fault())
 		return -ENOMEM;
 	if (!load_rlx(&guard_kind))
-		store_rlx(&guard_kind, advice_guards() ? 1 : 2);
-	if (load_rlx(&guard_kind) == 1)
+		store_rlx(&guard_kind, guard_kind_find());
+	switch (load_rlx(&guard_kind)) {
+	case 1:
 		r = madvise(at, bytes, MADV_GUARD_INSTALL) ? -errno : 0;
-	else
+		break;
+	case 2:
 		r = mprotect(at, bytes, PROT_NONE) ? -errno : 0;
+		break;
+	default:
+		r = -ENOMEM;
+	}
 	errno = saved;
 	return r;
 }
@@ -150,7 +173,7 @@ void rt_guard_use_mappings(void)
 
 bool rt_guard_is_light(void)
 {
-	return load_rlx(&guard_kind) == 1;
+	return load_rlx(&guard_kind) != 2;
 }
 
 void rt_map_discard(void *at, size_t bytes)
@@ -250,21 +273,39 @@ void rt_thread_mask_all(void)
 	rt_thread_mask_set(&set);
 }
 
+ssize_t rt_file_read(const char *path, void *buf, size_t size)
+{
+	int saved = errno, fd = -1;
+	ssize_t n, r = -EMFILE;
+	size_t len = 0;
+
+	if (!rt_fault()) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		r = fd < 0 ? -errno : 0;
+	}
+	while (r == 0 && len < size) {
+		n = read(fd, (char *)buf + len, size - len);
+		if (n == 0)
+			break;
+		if (n < 0 && errno != EINTR)
+			r = -errno;
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+	return r ? r : (ssize_t)len;
+}
+
 /* A file of /proc about a thread, as a string; "": it can't be had. */
 static void thread_file(int tid, const char *name, char *text, size_t size)
 {
 	char path[64];
-	int saved = errno, fd;
-	ssize_t n = 0;
+	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/%s", tid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, text, size - 1);
-		close(fd);
-	}
+	n = rt_file_read(path, text, size - 1);
 	text[n > 0 ? n : 0] = '\0';
-	errno = saved;
 }
 
 bool rt_thread_sleeps(int tid)

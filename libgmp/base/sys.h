@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/compiler.h"
 
@@ -24,6 +25,8 @@
  * how many sites have been passed since the last call. Process-wide.
  */
 unsigned long rt_fault_arm(unsigned long nth);
+/* The same for `count` sites in a row: what was short stays short for a while. */
+unsigned long rt_fault_arm_for(unsigned long nth, unsigned long count);
 /* The site: true if this one is to fail. */
 bool rt_fault(void);
 
@@ -36,6 +39,8 @@ void rt_futex_wake(uint32_t *word, int n);
 /* Address space, readable and writable, committed by touch; NULL: none. */
 void *rt_map(size_t bytes);
 void rt_unmap(void *at, size_t bytes);
+/* By rt_map() and not unmapped: a leak test's. */
+size_t rt_mapped_bytes(void);
 /* A page no access survives. 0 or -errno. */
 int rt_guard_install(void *at, size_t bytes);
 /* Which kind rt_guard_install uses: true = MADV_GUARD_INSTALL, which splits
@@ -67,6 +72,9 @@ void rt_thread_mask_all(void);
 /* Is a thread of this process asleep or stopped in the kernel, rather than
  * running or waiting for a CPU? False if /proc can't say. About 10 us. */
 bool rt_thread_sleeps(int tid);
+
+/* A file's first bytes, as many as fit: how many, or -errno. Allocates nothing. */
+ssize_t rt_file_read(const char *path, void *buf, size_t size);
 
 /* All CPUs that run this process pass a full memory barrier. */
 void rt_membarrier(void);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -44,6 +45,14 @@ TEST(arming_says_how_many_sites_were_passed)
 	G_EQ(rt_fault_arm(0), 1);
 	for (int i = 0; i < 10; i++)
 		G_TRUE(!rt_fault());
+}
+
+TEST(a_shortage_lasts_for_as_many_sites_as_it_was_armed_for)
+{
+	rt_fault_arm_for(3, 4);
+	for (int i = 1; i < 12; i++)
+		G_EQ(rt_fault(), i >= 3 && i < 7);
+	G_EQ(rt_fault_arm(0), 11);
 }
 
 static unsigned long fired;
@@ -206,6 +215,33 @@ TEST(mapped_memory_is_zero_and_zero_again_after_discard)
 	G_EQ(errno, 99);
 }
 
+TEST(what_is_mapped_is_counted_until_it_is_unmapped)
+{
+	size_t before = rt_mapped_bytes();
+	void *a = rt_map(PAGE), *b = rt_map(3 * PAGE);
+
+	G_EQ(rt_mapped_bytes() - before, 4 * PAGE);
+	rt_fault_arm(1);
+	G_TRUE(!rt_map(PAGE));
+	G_EQ(rt_mapped_bytes() - before, 4 * PAGE);
+	rt_unmap(a, PAGE);
+	G_EQ(rt_mapped_bytes() - before, 3 * PAGE);
+	rt_unmap(b, 3 * PAGE);
+	G_EQ(rt_mapped_bytes(), before);
+}
+
+TEST(guard_without_a_page_to_try_it_on_is_ENOMEM_and_can_be_had_later)
+{
+	char *at = rt_map(PAGE);
+
+	rt_fault_arm(2); /* 1 is the guard itself */
+	G_EQ(rt_guard_install(at, PAGE), -ENOMEM);
+	G_TRUE(g_readable(at));
+	G_OK(rt_guard_install(at, PAGE));
+	G_TRUE(!g_readable(at));
+	rt_unmap(at, PAGE);
+}
+
 TEST(zalloc_gives_zeroed_lines)
 {
 	errno = 99;
@@ -257,6 +293,31 @@ TEST(guard_of_older_kernels_covers_its_pages_and_no_more)
 	rt_guard_use_mappings();
 	expect_guard();
 	G_TRUE(!rt_guard_is_light());
+}
+
+/* ---- files --------------------------------------------------------- */
+
+TEST(file_read_gives_what_is_there_or_what_fits)
+{
+	char path[] = "/tmp/gmprt-sys-XXXXXX", buf[20];
+	int fd = mkstemp(path);
+
+	G_GE(fd, 0);
+	G_EQ(write(fd, "0123456789", 10), 10);
+	close(fd);
+	errno = 99;
+	memset(buf, 'x', sizeof(buf));
+	G_EQ(rt_file_read(path, buf, sizeof(buf)), 10);
+	G_TRUE(!memcmp(buf, "0123456789x", 11));
+	memset(buf, 'x', sizeof(buf));
+	G_EQ(rt_file_read(path, buf, 4), 4);
+	G_TRUE(!memcmp(buf, "0123x", 5));
+	rt_fault_arm(1);
+	G_EQ(rt_file_read(path, buf, 4), -EMFILE);
+	G_EQ(errno, 99);
+	unlink(path);
+	G_EQ(rt_file_read(path, buf, 4), -ENOENT);
+	G_EQ(rt_file_read("/", buf, 4), -EISDIR);
 }
 
 /* ---- threads ------------------------------------------------------- */
