@@ -8,9 +8,18 @@
  * controller's own hierarchy, quota -1 for none. What can't be read is no
  * limit: inside a container the path may name a directory that is not
  * visible, then only the mount's root is.
+ *
+ * sysmon asks again once a second while goroutines run, one of which may stand
+ * still inside malloc: so nothing is allocated here, and no stdio is used.
+ *
+ * The mask is that of the calling thread: of gmprt_run()'s caller first, of
+ * sysmon later, which inherits it and runs nobody's code. So it changes when
+ * the whole process is bound (taskset -ap, a cpuset), and not when one thread
+ * is (taskset -p, a goroutine that binds the thread it is locked to).
  */
 #include "core/cpus.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -18,39 +27,65 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/sys.h"
+
+enum {
+	CPUS_MAX = 1 << 16, /* eight times what Linux can be built for */
+	GROUPS_BYTES = 16 * 1024,
+};
 
 static int affinity_count(void)
 {
-	/* More CPUs than a cpu_set_t holds: the call fails, ask for more. */
-	for (int cpus = CPU_SETSIZE; cpus <= 1 << 20; cpus *= 2) {
-		cpu_set_t *set = CPU_ALLOC(cpus);
-		size_t size = CPU_ALLOC_SIZE(cpus);
-		int n = 0;
+	unsigned long mask[CPUS_MAX / 8 / sizeof(unsigned long)];
+	cpu_set_t *set = (cpu_set_t *)(void *)mask;
 
-		if (set && sched_getaffinity(0, size, set) == 0)
-			n = CPU_COUNT_S(size, set);
-		CPU_FREE(set);
-		if (n > 0)
-			return n;
+	/* Fails if the kernel's mask is longer, and need not clear the rest. */
+	for (size_t bytes = sizeof(cpu_set_t); bytes <= sizeof(mask); bytes *= 2) {
+		memset(mask, 0, bytes);
+		if (sched_getaffinity(0, bytes, set) == 0) {
+			int n = CPU_COUNT_S(bytes, set);
+
+			return n > 0 ? n : 1;
+		}
 	}
 	return 1;
 }
 
-/* One line of dir/name into buf; false: can't. */
-static int read_line(const char *dir, const char *name, char *buf, int size)
+/* What was asked, and whether all of it could be read. */
+struct look {
+	const char *root;
+	int error;
+};
+
+/* Not there, or not ours to see: then it is no limit. Else a reason that may
+ * pass, such as a process out of file descriptors. */
+static bool for_good(int error)
+{
+	return error == -ENOENT || error == -ENOTDIR || error == -EACCES || error == -EPERM ||
+	       error == -ENAMETOOLONG || error == -ENODEV;
+}
+
+static bool read_text(struct look *look, const char *path, char *buf, size_t size)
+{
+	ssize_t n = rt_file_read(path, buf, size - 1);
+
+	if (n < 0) {
+		if (!for_good((int)n))
+			look->error = (int)n;
+		return false;
+	}
+	buf[n] = '\0';
+	return true;
+}
+
+/* dir/name into buf; false: can't. */
+static bool read_in(struct look *look, const char *dir, const char *name, char *buf, size_t size)
 {
 	char path[PATH_MAX + 64];
-	FILE *f;
-	int ok;
 
 	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
-		return 0;
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	ok = fgets(buf, size, f) != NULL;
-	fclose(f);
-	return ok;
+		return false;
+	return read_text(look, path, buf, size);
 }
 
 static int limit(long long quota, long long period)
@@ -63,34 +98,36 @@ static int limit(long long quota, long long period)
 	return n < INT_MAX ? (int)n : INT_MAX;
 }
 
-static int limit_v2(const char *dir)
+static int limit_v2(struct look *look, const char *dir)
 {
 	long long quota, period;
 	char line[128];
 
-	if (!read_line(dir, "cpu.max", line, sizeof(line)) ||
+	if (!read_in(look, dir, "cpu.max", line, sizeof(line)) ||
 	    sscanf(line, "%lld %lld", &quota, &period) != 2)
 		return INT_MAX;
 	return limit(quota, period);
 }
 
-static int limit_v1(const char *dir)
+static int limit_v1(struct look *look, const char *dir)
 {
 	char quota[64], period[64];
 
-	if (!read_line(dir, "cpu.cfs_quota_us", quota, sizeof(quota)) ||
-	    !read_line(dir, "cpu.cfs_period_us", period, sizeof(period)))
+	if (!read_in(look, dir, "cpu.cfs_quota_us", quota, sizeof(quota)) ||
+	    !read_in(look, dir, "cpu.cfs_period_us", period, sizeof(period)))
 		return INT_MAX;
 	return limit(atoll(quota), atoll(period));
 }
 
+typedef int limit_fn(struct look *look, const char *dir);
+
 /* The least of dir's limit and its parents', up to the first `stop` bytes. */
-static int limit_up(char *dir, size_t stop, int (*one)(const char *))
+static int limit_up(struct look *look, char *dir, size_t stop, limit_fn *one)
 {
 	int least = INT_MAX;
 
 	for (;;) {
-		int n = one(dir);
+		int n = one(look, dir);
 		char *slash;
 
 		if (n < least)
@@ -102,14 +139,13 @@ static int limit_up(char *dir, size_t stop, int (*one)(const char *))
 	}
 }
 
-static int limit_at(const char *root, const char *mount, const char *group,
-		    int (*one)(const char *))
+static int limit_at(struct look *look, const char *mount, const char *group, limit_fn *one)
 {
 	char dir[PATH_MAX];
-	int n = snprintf(dir, sizeof(dir), "%s%s", root, mount);
+	int n = snprintf(dir, sizeof(dir), "%s%s", look->root, mount);
 	int m = snprintf(dir + n, sizeof(dir) - (size_t)n, "%s", strcmp(group, "/") ? group : "");
 
-	return n + m < (int)sizeof(dir) ? limit_up(dir, (size_t)n, one) : INT_MAX;
+	return n + m < (int)sizeof(dir) ? limit_up(look, dir, (size_t)n, one) : INT_MAX;
 }
 
 static int has_controller(const char *list, const char *name)
@@ -123,7 +159,7 @@ static int has_controller(const char *list, const char *name)
 }
 
 /* A line of /proc/self/cgroup: "number:controllers:path". */
-static int limit_of_line(const char *root, char *line)
+static int limit_of_line(struct look *look, char *line)
 {
 	char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
 	char mount[160];
@@ -131,39 +167,56 @@ static int limit_of_line(const char *root, char *line)
 	if (!path)
 		return INT_MAX;
 	*list++ = *path++ = '\0';
-	path[strcspn(path, "\n")] = '\0';
 	if (*list == '\0') {
-		int n = limit_at(root, "/sys/fs/cgroup", path, limit_v2);
-		int m = limit_at(root, "/sys/fs/cgroup/unified", path, limit_v2);
+		int n = limit_at(look, "/sys/fs/cgroup", path, limit_v2);
+		int m = limit_at(look, "/sys/fs/cgroup/unified", path, limit_v2);
 
 		return n < m ? n : m;
 	}
 	if (!has_controller(list, "cpu"))
 		return INT_MAX;
 	snprintf(mount, sizeof(mount), "/sys/fs/cgroup/%.100s", list);
-	return limit_at(root, mount, path, limit_v1);
+	return limit_at(look, mount, path, limit_v1);
+}
+
+static int least_of_all(struct look *look)
+{
+	char text[GROUPS_BYTES], path[PATH_MAX];
+	int n = affinity_count();
+	char *line, *next;
+
+	snprintf(path, sizeof(path), "%s/proc/self/cgroup", look->root);
+	if (!read_text(look, path, text, sizeof(text)))
+		return n;
+	for (line = text; *line; line = next) {
+		size_t end = strcspn(line, "\n");
+		int l;
+
+		next = line + end + (line[end] != '\0');
+		line[end] = '\0';
+		l = limit_of_line(look, line);
+		if (l < n)
+			n = l;
+	}
+	return n;
 }
 
 int rt_cpus_usable_under(const char *root)
 {
-	char line[PATH_MAX + 128], path[PATH_MAX];
-	int n = affinity_count();
-	FILE *f;
+	struct look look = { .root = root };
 
-	snprintf(path, sizeof(path), "%s/proc/self/cgroup", root);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		int l = limit_of_line(root, line);
-
-		if (l < n)
-			n = l;
-	}
-	if (f)
-		fclose(f);
-	return n > 0 ? n : 1;
+	return least_of_all(&look);
 }
 
 int rt_cpus_usable(void)
 {
 	return rt_cpus_usable_under("");
+}
+
+int rt_cpus_usable_now(void)
+{
+	struct look look = { .root = "" };
+	int n = least_of_all(&look);
+
+	return look.error ? look.error : n;
 }

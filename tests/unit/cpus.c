@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "core/cpus.h"
 #include "kselftest_harness.h"
 #include "lib/gcheck.h"
@@ -308,6 +309,20 @@ TEST(real_answer_is_between_one_and_the_affinity)
 	G_OK(sched_getaffinity(0, sizeof(set), &set));
 	G_GE(rt_cpus_usable(), 1);
 	G_LE(rt_cpus_usable(), CPU_COUNT(&set));
+}
+
+TEST(what_cant_be_read_for_a_passing_reason_is_no_answer)
+{
+	int n;
+
+	nr_cpus = 0;
+	n = rt_cpus_usable_now();
+	G_EQ(n, rt_cpus_usable());
+	rt_fault_arm(1);
+	G_EQ(rt_cpus_usable_now(), -EMFILE);
+	rt_fault_arm(1);
+	G_GE(rt_cpus_usable(), 1); /* the start needs one */
+	G_EQ(n, rt_cpus_usable_now());
 }
 
 TEST_HARNESS_MAIN
