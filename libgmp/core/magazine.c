@@ -13,6 +13,15 @@ void rt_depot_put(struct rt_depot *d, struct rt_free *chain)
 	rt_spin_unlock(&d->lock);
 }
 
+void rt_magazine_flush(struct rt_magazine *m, struct rt_depot *d)
+{
+	if (m->cur)
+		rt_depot_put(d, m->cur);
+	if (m->other)
+		rt_depot_put(d, m->other);
+	*m = (struct rt_magazine){ 0 };
+}
+
 struct rt_free *rt_depot_get(struct rt_depot *d)
 {
 	struct rt_free *chain;

@@ -10,6 +10,9 @@
  * there. A lock in 64 operations at the worst, no chain is ever walked, and
  * the object freed last, still in the cache, is the next to be used.
  *
+ * A chain may be shorter than its count says, never longer: one that was
+ * flushed comes back as if it were full.
+ *
  * The first two words of a free object are ours: link and, in the first of a
  * chain in the depot, the next chain. A rt_magazine belongs to its P's owner;
  * a rt_depot to whoever holds its lock.
@@ -41,6 +44,8 @@ struct rt_depot {
 };
 
 void rt_depot_put(struct rt_depot *d, struct rt_free *chain);
+/* All that m has, by its owner, for others to take. */
+void rt_magazine_flush(struct rt_magazine *m, struct rt_depot *d);
 struct rt_free *rt_depot_get(struct rt_depot *d);
 
 static __always_inline_ void *rt_magazine_get(struct rt_magazine *m, struct rt_depot *d)

@@ -4,6 +4,7 @@
  * sees whole chains only, and only when a P has had its fill of two.
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/rand.h"
@@ -52,6 +53,31 @@ TEST(last_put_is_first_got_through_magazines_and_depot)
 	for (int i = 127; i >= 0; i--)
 		G_EQ(number(rt_magazine_get(&m, &d)), i);
 	G_TRUE(!rt_magazine_get(&m, &d));
+}
+
+TEST(flush_leaves_nothing_and_others_get_all_of_it)
+{
+	for (int n = 0; n <= 128; n += 16) {
+		struct rt_magazine m = { 0 }, other = { 0 };
+		struct rt_depot d = { 0 };
+		bool seen[128] = { false };
+
+		put(&m, &d, 0, n);
+		rt_magazine_flush(&m, &d);
+		G_TRUE(!m.cur && !m.other);
+		for (int i = 0; i < n; i++) {
+			int k = number(rt_magazine_get(&other, &d));
+
+			G_TRUE(k >= 0 && k < n && !seen[k]);
+			seen[k] = true;
+		}
+		G_TRUE(!rt_magazine_get(&other, &d));
+		/* Short chains, too long counts: nothing is lost of what follows. */
+		put(&other, &d, 0, 200);
+		for (int i = 0; i < 200; i++)
+			G_GE(number(rt_magazine_get(&other, &d)), 0);
+		G_TRUE(!rt_magazine_get(&other, &d));
+	}
 }
 
 TEST(third_full_magazine_goes_to_the_depot_and_comes_back_whole)
