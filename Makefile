@@ -144,7 +144,8 @@ else
 FAST_API := $(API)
 FAST_SCRIPTS := $(SCRIPTS)
 endif
-STRESS := $(patsubst %.c,$(O)/%,$(wildcard tests/stress/$(T).c))
+# unit/procs needs the run time's own structures, so it can't be in tests/stress.
+STRESS := $(patsubst %.c,$(O)/%,$(wildcard tests/stress/$(T).c)) $(filter %/tests/unit/procs,$(UNIT))
 
 # kselftest_harness.h: see tools/build/kselftest.
 CACHE := $(or $(XDG_CACHE_HOME),$(if $(HOME),$(HOME)/.cache),$(abspath $(O))/cache)/gmprt
@@ -289,7 +290,7 @@ $(O)/tests/stress/%: $(O)/tests/stress/%.o $(TEST_LIB) $(SO)
 ifneq ($(findstring address,$(SAN)),)
 LEAK_EXIT := $(O)/obj/leak-exit.o
 TEST_LINK := -Wl,--wrap=_exit
-$(UNIT) $(API) $(STRESS): $(LEAK_EXIT)
+$(sort $(UNIT) $(API) $(STRESS)): $(LEAK_EXIT)
 $(LEAK_EXIT): tools/build/leak-exit.c $(O)/flags
 	$(call say,CC,leak-exit.o)
 	$(Q)$(call compile,)

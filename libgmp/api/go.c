@@ -178,15 +178,17 @@ static uint64_t num_goroutine(struct rt_sched *s)
 
 GMPRT_API long gmprt_num_goroutine(void)
 {
+	struct rt_m *m = rt_m_self();
 	struct rt_sched *s;
-	uint64_t n = 0;
+	long n;
 
+	if (m)
+		return num_goroutine(m->s);
 	rt_rcu_read_lock();
 	s = load_acq(&rt_cur);
-	if (s)
-		n = num_goroutine(s);
+	n = s ? num_goroutine(s) : 0;
 	rt_rcu_read_unlock();
-	return (long)n;
+	return n;
 }
 
 /* ---- threads ------------------------------------------------------ */

@@ -40,19 +40,30 @@ static int env_procs(const char *name)
 	return n < RT_MAXPROCS_LIMIT ? (int)n : RT_MAXPROCS_LIMIT;
 }
 
-static int default_procs(void)
+static int given_by_env(void)
 {
 	int n = env_procs("GMPRT_MAXPROCS");
 
-	if (n == 0)
-		n = env_procs("GOMAXPROCS");
+	return n ? n : env_procs("GOMAXPROCS");
+}
+
+static int default_procs(void)
+{
+	int n = given_by_env();
+
 	if (n == 0)
 		n = rt_cpus_usable();
 	return n < RT_MAXPROCS_LIMIT ? n : RT_MAXPROCS_LIMIT;
 }
 
-static int check_backend(const char *name, const char *where)
+static int check_backend(const char *name)
 {
+	const char *where = "options.upcall";
+
+	if (!name) {
+		where = "GMPRT_UPCALL";
+		name = getenv(where);
+	}
 	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "sysmon"))
 		return 0;
 	rt_log("%s: no backend \"%s\" in this build; there are: auto, sysmon", where, name);
@@ -85,13 +96,15 @@ static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 	int procs, class, r = options_read(opt, &o);
 
 	if (r == 0)
-		r = o.upcall ? check_backend(o.upcall, "options.upcall") :
-			       check_backend(getenv("GMPRT_UPCALL"), "GMPRT_UPCALL");
+		r = check_backend(o.upcall);
 	if (r)
 		return r;
-	procs = o.maxprocs ? o.maxprocs : default_procs();
+	procs = o.maxprocs ? o.maxprocs : given_by_env();
 	if (procs < 0)
 		return procs;
+	par->procs_given = procs > 0;
+	if (procs == 0)
+		procs = rt_cpus_usable();
 	class = o.stack_size ? rt_stack_class(o.stack_size) : RT_STACK_CLASS_DEFAULT;
 	if (class < 0) {
 		rt_log("options.stack_size is %zu bytes: at most 1 GiB", o.stack_size);
@@ -173,6 +186,8 @@ GMPRT_API int gmprt_maxprocs(int n)
 		rt_leave(m);
 		return was;
 	}
+	if (m)
+		return (int)load_rlx(&m->s->maxprocs);
 	rt_rcu_read_lock();
 	s = load_acq(&rt_cur);
 	was = s ? (int)load_rlx(&s->maxprocs) : 0;
@@ -185,28 +200,30 @@ GMPRT_API const char *gmprt_upcall_backend(void)
 	return "sysmon";
 }
 
+/* False: nothing has run yet. */
+static bool stats_get(struct gmprt_stats *t)
+{
+	struct rt_m *m = rt_enter(); /* not to be preempted with the lock held */
+	struct rt_sched *s = rt_cur_get();
+
+	if (s) {
+		rt_stats_sum(s, t);
+		rt_sched_unref(s);
+	}
+	if (m)
+		rt_leave(m);
+	return s || rt_stats_last(t);
+}
+
 GMPRT_API int gmprt_stats_read(struct gmprt_stats *out)
 {
 	struct gmprt_stats t;
-	struct rt_sched *s;
 	size_t size = out->size;
-	struct rt_m *m;
-	int r = 0;
 
 	if (size < offsetof(struct gmprt_stats, nr_threads))
 		return -EINVAL;
-	m = rt_enter(); /* not to be preempted with the lock held */
-	rt_rcu_read_lock();
-	s = load_acq(&rt_cur);
-	if (s)
-		rt_stats_sum(s, &t);
-	else if (!rt_stats_last(&t))
-		r = -ENODATA;
-	rt_rcu_read_unlock();
-	if (m)
-		rt_leave(m);
-	if (r)
-		return r;
+	if (!stats_get(&t))
+		return -ENODATA;
 	t.size = size;
 	memset(out, 0, size);
 	memcpy(out, &t, size < sizeof(t) ? size : sizeof(t));

@@ -17,14 +17,16 @@
  *  - Times are int64_t nanoseconds. A deadline is absolute on
  *    CLOCK_MONOTONIC, gmprt_now() and more; GMPRT_FOREVER never comes.
  *  - A blocking call has three forms: plain, `_try` (never blocks, -EAGAIN)
- *    and `_dl` (with a deadline; -ETIMEDOUT).
+ *    and `_dl` (with a deadline; -ETIMEDOUT, or -ENOMEM where memory for
+ *    the deadline is not to be had).
  *  - Blocking calls are for goroutines: elsewhere they return -EPERM, or,
  *    where they return nothing, abort with a report. `_try` forms and
  *    wake-ups (post, unlock, close, done, gmprt_go) may be called from any
  *    thread, but not from a signal handler.
  *  - Misuse (unlocking what is not locked, a negative wait group) aborts the
  *    process with one line and a dump of all goroutines. The environment's
- *    failures (memory, threads, limits) never do: they come back as -errno.
+ *    failures (memory, threads, limits) never do: they come back as -errno,
+ *    or goroutines wait until they are over, and one line on stderr says so.
  *  - A goroutine that computes, or sits in a system call, for 10 ms while others
  *    wait loses its P: its thread stands still (by SIGURG, which interrupts a
  *    system call only if it began that very moment) until it has one again.
@@ -128,7 +130,10 @@ struct gmprt_options {
 	size_t stack_size;  /* bytes of address space a goroutine's stack
 			     * gets; default 256 KiB, rounded up to a power
 			     * of two from 16 KiB to 1 GiB */
-	int max_threads;    /* most Ms at a time; default 10,000 */
+	int max_threads;    /* most Ms at a time; default 10,000. There, and
+			     * where the system refuses a thread,
+			     * goroutines wait for an M to come back from
+			     * what it is blocked in */
 	const char *upcall; /* backend: "auto", "sysmon"; default: the
 			     * environment's GMPRT_UPCALL, else "auto" */
 };
@@ -172,8 +177,13 @@ GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), voi
  *
  * The number at the start: options.maxprocs, else GMPRT_MAXPROCS, else
  * GOMAXPROCS, else the smallest of the CPUs in the affinity mask and the CPU
- * limits of the process' cgroup and each of its ancestors (rounded up).
- * Shrinking takes effect for a P when its M next enters the run time.
+ * limits of the process' cgroup and each of its ancestors (rounded up). This
+ * last number is looked up again once a second while goroutines run, and
+ * followed, until it is set here. The mask that counts is not one thread's but
+ * the process' (taskset -ap, a cpuset): that of the run time's own thread,
+ * which inherits it from gmprt_run()'s caller.
+ * Shrinking takes effect for a P when its M next enters the run time, or after
+ * 10 ms of computing.
  * Asking works from any thread (outside a run: the default, or -EINVAL if the
  * environment's number is malformed); setting from a goroutine only, elsewhere
  * -EPERM. Blocks nothing.

@@ -51,7 +51,7 @@ static bool all_quiet_locked(struct rt_sched *s)
 
 bool rt_deadlocked_locked(struct rt_sched *s)
 {
-	return !s->starved.head && all_quiet_locked(s);
+	return !s->starved.head && !load_rlx(&s->no_stack) && all_quiet_locked(s);
 }
 
 /* Is every thread an M, sysmon, or the caller of gmprt_run()? */
@@ -104,13 +104,23 @@ static uint64_t progress(struct rt_sched *s)
 	return n;
 }
 
+/* Forked tasks that nobody has joined; no stack for them: else 0. */
+static uint32_t starved_tasks(struct rt_sched *s)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; load_rlx(&s->no_stack) && i < s->nr_ps; i++)
+		n += rt_forkq_len(&s->ps[i].fq);
+	return n;
+}
+
 /* How many wait for a stack while all else is quiet; 0: it isn't. */
 static uint32_t starved_in_quiet(struct rt_sched *s, uint64_t *ran)
 {
 	uint32_t n;
 
 	rt_lock(s);
-	n = all_quiet_locked(s) ? s->starved.n : 0;
+	n = all_quiet_locked(s) ? s->starved.n + starved_tasks(s) : 0;
 	*ran = progress(s);
 	rt_unlock(s);
 	return n;

@@ -4,7 +4,7 @@
  *
  * In this order: what is due (the run's end, a timer, the fairness look),
  * its own queues, the global queue, its timers, the netpoller, other Ps; then it
- * gives its P up, looks once more (idle.c says why), and sleeps.
+ * gives its P up, looks once more (wake.c says why), and sleeps.
  *
  * Fairness, Go's rules: every 61st pick looks at the global queue first, so
  * that two goroutines that ready each other for ever do not starve it; the
@@ -49,6 +49,8 @@ static bool attend(struct rt_m *m)
 		rt_timers_run_g0(m, rt_now_ns());
 	if (what & RT_ATT_SLICE)
 		next_to_ring(p);
+	if (what & RT_ATT_STACKS)
+		rt_magazine_flush(&p->gs, &p->s->stacks.class[p->s->stack_class].depot);
 	if (p->id >= load_rlx(&m->s->maxprocs)) {
 		rt_procs_retire_g0(m);
 		return m->p != NULL; /* maxprocs may have grown again */

@@ -1,32 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * idle.c - idle Ps and Ms: who wakes whom, and why no wake-up is lost
+ * idle.c - idle Ps, idle Ms and the one among these that keeps time
  *
- * Problem: when work appears, an idle P should run it; but waking a thread
- * costs microseconds, and waking one for each of a thousand new goroutines
- * costs milliseconds.
- *
- * Three approaches that would work badly (Go's proc.go has the same list):
- * a central queue with all state (no scaling); handing the new goroutine and
- * the P directly to a woken thread (the creator's cache is lost, threads
- * thrash); waking a thread whenever something is readied while a P idles
- * (threads wake to find nothing).
- *
- * So: an M without work spins for a while, looking into all queues, before it
- * sleeps. Who makes work wakes an M only if a P idles and *nobody* spins; a
- * spinning M that finds work wakes the next one (so P by P the load spreads,
- * one wake-up at a time). At most half as many Ms spin as are busy.
- *
- * What could be lost is work put just as the last spinner gives up. Both sides
- * write, pass a full barrier, and read:
- *
- *	producer			the last spinner
- *	put work into its queue		nr_idle_ps + 1; nr_spinning - 1
- *	smp_mb (rt_wake_others)		smp_mb (look_again)
- *	reads nr_idle_ps, nr_spinning	reads all queues again
- *
- * So at least one of them sees the other's write: the producer wakes an M, or
- * the spinner takes a P again. Model: tests/model/wake.pml.
+ * wake.c says when an idle P is put to work, this file how Ms sleep and what
+ * they come back with.
  *
  * Parked Ms are kept LIFO: the one whose cache and stack are warmest wakes,
  * and those that are not needed stay asleep.
@@ -65,13 +42,10 @@
  * global queue: in the same locked section, so that no M can look at the queue
  * and give its P up in between.
  *
- * A new thread inherits its creator's affinity, scheduling class, signal mask,
- * name, namespaces. So none is cloned from a thread that a goroutine has
- * bound, perhaps just to change these, nor from one of the program's own. A P
- * that is put to work there and finds no parked M waits in `need_m` for
- * sysmon, a child of the thread that called gmprt_run(), to make its M. (Go
- * keeps a template thread for that. Rejected: sysmon makes all Ms, which costs
- * a start a hop that it seldom needs.)
+ * Go keeps every thread it ever made. Here an M that has idled for 10 s ends,
+ * but for as many as there are Ps and one more. Those sleep for ever and the
+ * others, which lie on top of the LIFO, until their 10 s are over; so a program
+ * that idles wakes up once for each that goes, and then no more.
  */
 #include <errno.h>
 
@@ -207,7 +181,7 @@ static void idle_ms_remove_locked(struct rt_sched *s, struct rt_m *m)
 		link = &(*link)->idle_next;
 	*link = m->idle_next;
 	m->idle = false;
-	s->nr_idle_ms--;
+	store_rlx(&s->nr_idle_ms, s->nr_idle_ms - 1);
 	if (s->keeper == m) {
 		s->keeper = NULL;
 		store_seq(&s->keeper_polls, 0);
@@ -234,10 +208,60 @@ static struct rt_m *idle_ms_get_locked(struct rt_sched *s)
 	return m;
 }
 
+struct rt_m *rt_idle_m_start_locked(struct rt_sched *s, struct rt_p *p, bool spinning)
+{
+	struct rt_m *m = idle_ms_get_locked(s);
+
+	if (m) {
+		store_rlx(&m->next_p, p);
+		m->spinning = spinning;
+		rt_m_notice_locked(m);
+	}
+	return m;
+}
+
+/* ---- more Ms than are kept ---------------------------------------- */
+
+int64_t rt_m_idle_ns = 10 * RT_NS_PER_SEC;
+
+static uint32_t ms_kept(struct rt_sched *s)
+{
+	return s->maxprocs + 1;
+}
+
+/* m, which is no time keeper, is on the list: how long it sleeps. */
+static int64_t idle_until_locked(struct rt_sched *s)
+{
+	return s->nr_idle_ms > ms_kept(s) ? rt_now_ns() + rt_m_idle_ns : RT_FOREVER;
+}
+
+/* m has slept for as long as that. True: it is to end. */
+static bool dismiss_locked(struct rt_sched *s, struct rt_m *m)
+{
+	idle_ms_remove_locked(s, m);
+	store_rel(&m->exits, s->nr_idle_ms >= ms_kept(s));
+	return m->exits;
+}
+
+void rt_idle_ms_recount(struct rt_sched *s)
+{
+	rt_lock(s);
+	while (s->nr_idle_ms > ms_kept(s)) {
+		struct rt_m *m = idle_ms_get_locked(s);
+
+		/* Without a P: it goes to sleep again, for 10 s. */
+		rt_m_notice_locked(m);
+		rt_m_wake(m);
+	}
+	rt_unlock(s);
+}
+
+/* ---- sleep -------------------------------------------------------- */
+
 /*
  * After the wait of an M that was on the idle list. True: it holds a P.
- * Notified: with what the waker left in next_p. Timed out: it was the time
- * keeper, and takes an idle P if there is one to run the timers on.
+ * Notified: with what the waker left in next_p. Timed out: the time keeper
+ * takes an idle P if there is one to run the timers on; another M ends.
  */
 static bool stop_ended(struct rt_m *m, bool notified, bool *again)
 {
@@ -247,6 +271,11 @@ static bool stop_ended(struct rt_m *m, bool notified, bool *again)
 	*again = false;
 	if (!notified) {
 		rt_lock(s);
+		if (m->idle && m != s->keeper) {
+			*again = !dismiss_locked(s, m);
+			rt_unlock(s);
+			return false;
+		}
 		if (m->idle) {
 			p = rt_p_idle_get_locked(s);
 			idle_ms_remove_locked(s, m);
@@ -267,8 +296,10 @@ static bool stop_ended(struct rt_m *m, bool notified, bool *again)
 		return false;
 	p = m->next_p;
 	store_rlx(&m->next_p, NULL);
-	rt_p_acquire(m, p);
-	return true;
+	*again = !p;
+	if (p)
+		rt_p_acquire(m, p);
+	return p;
 }
 
 /*
@@ -305,8 +336,7 @@ static bool poll_ended(struct rt_m *m, struct rt_worklist *ready, bool *again)
 	return true;
 }
 
-/* Is there a keeper, and in the place where it has to be? */
-static bool is_kept_locked(struct rt_sched *s)
+bool rt_is_kept_locked(struct rt_sched *s)
 {
 	return load_acq(&s->np.on) ? s->keeper_polls : s->keeper != NULL;
 }
@@ -360,10 +390,12 @@ bool rt_m_stop_g0(struct rt_m *m)
 		m->idle = true;
 		m->idle_next = s->idle_ms;
 		s->idle_ms = m;
-		s->nr_idle_ms++;
+		store_rlx(&s->nr_idle_ms, s->nr_idle_ms + 1);
 		late = s->keeper && rt_next_timer(s) < s->keeper_until_ns;
-		if (s->nr_idle_ps && (!is_kept_locked(s) || (late && !s->keeper_polls)))
+		if (s->nr_idle_ps && (!rt_is_kept_locked(s) || (late && !s->keeper_polls)))
 			until = keeper_begin_locked(s, m);
+		if (s->keeper != m)
+			until = idle_until_locked(s);
 		polls = s->keeper == m && s->keeper_polls;
 		asleep = rt_deadlocked_locked(s);
 		rt_unlock(s);
@@ -450,144 +482,4 @@ int rt_poll_open(struct rt_sched *s)
 	else if (r == 0 && load_rlx(&s->nr_idle_ps))
 		rt_wake(s); /* it finds nothing and becomes the keeper */
 	return r;
-}
-
-/* ---- putting a P to work ------------------------------------------ */
-
-/* May a thread be cloned from the calling one? An M that `exits` has been bound
- * to the end. */
-static bool may_clone(struct rt_sched *s)
-{
-	const struct rt_m *m = rt_m_self();
-
-	if (m)
-		return !m->lock_g && !load_rlx(&m->exits);
-	return pthread_equal(pthread_self(), load_rlx(&s->sysmon_self));
-}
-
-/* p to a parked M, which the caller wakes; NULL: there is none. */
-static struct rt_m *to_parked_m_locked(struct rt_sched *s, struct rt_p *p, bool spinning)
-{
-	struct rt_m *m = idle_ms_get_locked(s);
-
-	if (m) {
-		store_rlx(&m->next_p, p);
-		m->spinning = spinning;
-		rt_m_notice_locked(m);
-	}
-	return m;
-}
-
-static void leave_to_sysmon_locked(struct rt_sched *s, struct rt_p *p, bool spinning)
-{
-	p->spins = spinning;
-	p->idle_next = s->need_m;
-	store_rlx(&s->need_m, p);
-}
-
-static void to_new_m(struct rt_sched *s, struct rt_p *p, bool spinning)
-{
-	if (rt_m_new(s, p, spinning) == 0) {
-		store_rlx(&s->no_thread, false);
-		return;
-	}
-	store_rlx(&s->no_thread, true);
-	/* No thread to be had. Nothing is lost: what p has stays in its
-	 * queues, thieves and sysmon look there. */
-	if (spinning)
-		fetch_add_seq(&s->nr_spinning, -1);
-	rt_lock(s);
-	rt_p_idle_put_locked(s, p);
-	if (s->keeper_polls)
-		rt_netpoll_kick(&s->np); /* the one thread there is */
-	rt_unlock(s);
-}
-
-void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning)
-{
-	bool clone = may_clone(s);
-	struct rt_m *m;
-
-	rt_lock(s);
-	s->nr_wakeups++;
-	m = to_parked_m_locked(s, p, spinning);
-	if (!m && !clone)
-		leave_to_sysmon_locked(s, p, spinning);
-	rt_unlock(s);
-	if (m)
-		rt_m_wake(m);
-	else if (clone)
-		to_new_m(s, p, spinning);
-	else
-		rt_sysmon_wake();
-}
-
-/* False: nothing was left to sysmon. */
-static bool make_one(struct rt_sched *s)
-{
-	struct rt_m *m = NULL;
-	struct rt_p *p;
-
-	rt_lock(s);
-	p = s->need_m;
-	if (p) {
-		store_rlx(&s->need_m, p->idle_next);
-		m = to_parked_m_locked(s, p, p->spins);
-	}
-	rt_unlock(s);
-	if (m)
-		rt_m_wake(m);
-	else if (p)
-		to_new_m(s, p, p->spins);
-	return p != NULL;
-}
-
-void rt_ms_make(struct rt_sched *s)
-{
-	while (load_rlx(&s->need_m) && make_one(s))
-		;
-}
-
-__cold void rt_wake(struct rt_sched *s)
-{
-	struct rt_p *p;
-
-	if (load_seq(&s->nr_spinning) || !cas_seq(&s->nr_spinning, 0, 1))
-		return;
-	rt_lock(s);
-	p = s->stopping ? NULL : rt_p_idle_get_locked(s);
-	/* Before the unlock: a P that becomes idle after it must not be left
-	 * unwoken because of a spinner that never was. */
-	if (!p)
-		fetch_add_seq(&s->nr_spinning, -1);
-	rt_unlock(s);
-	if (p)
-		rt_m_start(s, p, true);
-}
-
-void rt_p_handoff(struct rt_sched *s, struct rt_p *p)
-{
-	bool asleep;
-
-	rt_lock(s);
-	if (!s->stopping && !rt_runq_len(&p->rq) && !rt_forkq_len(&p->fq) && !s->grq.n &&
-	    p->id < s->maxprocs) {
-		/* Nothing to run. But timers, of which its own may be one,
-		 * and files need a keeper: an M that finds nothing becomes it. */
-		if (is_kept_locked(s) || (rt_next_timer(s) == RT_FOREVER && !load_acq(&s->np.on))) {
-			rt_p_idle_put_locked(s, p);
-			asleep = rt_deadlocked_locked(s);
-			rt_unlock(s);
-			if (asleep)
-				rt_deadlock_report(s);
-			smp_mb(); /* pairs with rt_wake_others() */
-			if (rt_any_work(s))
-				rt_wake(s);
-			/* Whoever set a timer while no P idled has left it at that. */
-			rt_keeper_check(s, rt_next_timer(s));
-			return;
-		}
-	}
-	rt_unlock(s);
-	rt_m_start(s, p, false);
 }

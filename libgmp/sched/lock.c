@@ -6,6 +6,10 @@
  * with a bound G runs nothing else: when the G parks, the M gives its P away
  * and sleeps; when another M picks the G from a queue, it hands its P to this
  * M (one futex wake) and goes to sleep. Model: tests/model/lock.pml.
+ *
+ * With no thread to be had (m.c) nobody may be there to pick the G, nor to
+ * fire the timer it sleeps for. sysmon then hands an idle P to the M that
+ * waits: with its G, or, when a timer is due, alone.
  */
 #include "base/bug.h"
 #include "sched/switch.h"
@@ -52,6 +56,7 @@ void rt_locked_start_g0(struct rt_m *m, struct rt_g *g)
 		rt_unlock(m->s);
 		return;
 	}
+	to->waits = false;
 	store_rlx(&to->next_work, rt_work_g(g));
 	store_rlx(&to->next_p, p);
 	rt_m_notice_locked(to);
@@ -61,7 +66,17 @@ void rt_locked_start_g0(struct rt_m *m, struct rt_g *g)
 
 void rt_locked_stop_g0(struct rt_m *m)
 {
-	if (m->p)
-		rt_p_handoff(m->s, rt_p_release(m, RT_P_IDLE));
+	struct rt_sched *s = m->s;
+
+	if (m->p) {
+		/* No other M is to be had: this one serves the timers of a P
+		 * that it may not use. */
+		if (unlikely(load_rlx(&s->no_thread)))
+			rt_timers_run_all_g0(m);
+		rt_p_handoff(s, rt_p_release(m, RT_P_IDLE));
+	}
+	rt_lock(s);
+	m->waits = !m->next_p;
+	rt_unlock(s);
 	rt_m_wait_g0(m);
 }

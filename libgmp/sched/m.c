@@ -13,9 +13,22 @@
  * A goroutine that calls pthread_exit(), or is cancelled, takes its thread away
  * from under the run time, with a P. A destructor of thread-specific data finds
  * that and ends the process: it is called whichever way a thread ends.
+ *
+ * An M ends with its run, with a goroutine that ends locked to it, and when it
+ * has idled for long (idle.c). Its slot number, its alternate stack, its memory
+ * are free then for the next.
+ *
+ * No more threads (options.max_threads, or the system refuses one). A P that
+ * finds no M idles, what it had to run goes to the global queue, and goroutines
+ * wait there for an M to come back: from a system call it finds an idle P at
+ * its next call in (block.c, preempt.c), from a goroutine that ended or parked
+ * it finds the queue. Ms that can run one goroutine only, because they stand
+ * still on it or it is bound to them, are given the idle P by sysmon
+ * (rt_preempt_rescue()). sysmon also tries for a thread again, every 1 to 10 ms.
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -70,6 +83,8 @@ static void starve(struct rt_sched *s, rt_work w)
 {
 	rt_lock(s);
 	rt_worklist_add(&s->starved, w);
+	store_rlx(&s->nr_starved, s->starved.n);
+	s->nr_starvings++;
 	rt_unlock(s);
 }
 
@@ -158,6 +173,15 @@ static void end_watch(void)
 		pthread_setspecific(end_key, &end_key);
 }
 
+static void delist(struct rt_sched *s, struct rt_m *m)
+{
+	rt_lock(s);
+	cds_list_del_rcu(&m->all);
+	s->free_mids[s->nr_free_mids++] = m->id;
+	s->nr_ms--;
+	rt_unlock(s);
+}
+
 static void m_fini(struct rt_m *m)
 {
 	struct rt_sched *s = m->s;
@@ -169,11 +193,8 @@ static void m_fini(struct rt_m *m)
 	if (p && !load_acq(&s->stopping))
 		rt_p_handoff(s, p);
 	rt_m_set_self(NULL);
-	rt_lock(s);
-	cds_list_del_rcu(&m->all);
-	s->free_mids[s->nr_free_mids++] = m->id;
-	s->nr_ms--;
-	rt_unlock(s);
+	delist(s, m);
+	store_rlx(&s->no_thread, false); /* there is room for one */
 	if (rt_m_thread_fini)
 		rt_m_thread_fini(m);
 	/* It may have pushed itself just before the end of the run. */
@@ -218,6 +239,60 @@ static void *m_thread(void *arg)
 	return NULL;
 }
 
+/* ---- no thread to be had ------------------------------------------ */
+
+static void tell(uint32_t nr_ms, int why)
+{
+	if (why == -EUSERS)
+		rt_log("all %u threads are in use; goroutines wait until one comes back. More: "
+		       "options.max_threads",
+		       nr_ms);
+	else
+		rt_log("no thread beyond %u (%s); goroutines wait until one comes back. More: "
+		       "ulimit -u, ulimit -v, pids.max of the cgroup",
+		       nr_ms, strerror(-why));
+}
+
+void rt_m_refused(struct rt_sched *s, struct rt_p *p, bool spinning, int why)
+{
+	struct rt_worklist l = { 0 };
+	uint32_t nr_ms = 0;
+	struct rt_m *m;
+
+	rt_lock(s);
+	store_rlx(&s->no_thread, true);
+	m = rt_idle_m_start_locked(s, p, spinning); /* one has come back meanwhile */
+	if (!m) {
+		/* Its queue is nobody's: to where those look who come back, and
+		 * sysmon on behalf of Ms that can run one goroutine only. */
+		rt_runq_drain(&p->rq, &l);
+		rt_grq_put_locked(s, &l);
+		rt_procs_put_locked(s, p);
+		if (s->keeper_polls)
+			rt_netpoll_kick(&s->np); /* the one thread there is */
+		if (spinning)
+			fetch_add_seq(&s->nr_spinning, -1);
+		if (!s->no_thread_told && !s->stopping)
+			nr_ms = s->nr_ms;
+		s->no_thread_told |= nr_ms != 0;
+	}
+	rt_unlock(s);
+	if (m)
+		rt_m_wake(m);
+	if (nr_ms)
+		tell(nr_ms, why);
+}
+
+static void count_peak(struct rt_sched *s)
+{
+	rt_lock(s);
+	if (s->nr_ms > s->nr_ms_peak)
+		s->nr_ms_peak = s->nr_ms;
+	rt_unlock(s);
+}
+
+/* ---- birth -------------------------------------------------------- */
+
 static uint32_t mid_get_locked(struct rt_sched *s)
 {
 	if (s->nr_free_mids)
@@ -225,21 +300,20 @@ static uint32_t mid_get_locked(struct rt_sched *s)
 	return s->nr_mids < s->max_threads ? ++s->nr_mids : 0;
 }
 
-static int m_enlist(struct rt_sched *s, struct rt_m *m)
+static int enlist(struct rt_sched *s, struct rt_m *m)
 {
 	int r = 0;
 
 	rt_lock(s);
 	m->id = s->stopping ? 0 : mid_get_locked(s);
-	if (m->id) {
+	if (!m->id) {
+		r = s->stopping ? -EAGAIN : -EUSERS;
+	} else {
 		m->slot = &s->mslots[m->id];
 		rt_san_release(&s->all_ms);
 		cds_list_add_rcu(&m->all, &s->all_ms);
-		if (++s->nr_ms > s->nr_ms_peak)
-			s->nr_ms_peak = s->nr_ms;
+		s->nr_ms++;
 		fetch_add_seq(&s->refs, 1);
-	} else {
-		r = -EAGAIN;
 	}
 	rt_unlock(s);
 	return r;
@@ -247,27 +321,29 @@ static int m_enlist(struct rt_sched *s, struct rt_m *m)
 
 int rt_m_new(struct rt_sched *s, struct rt_p *p, bool spinning)
 {
-	struct rt_m *m = rt_zalloc(sizeof(*m));
+	struct rt_m *m;
 	int r;
 
+	/* An attempt costs a mapping and a grace period. */
+	if (unlikely(load_rlx(&s->no_thread)))
+		return -EAGAIN;
+	m = rt_zalloc(sizeof(*m));
 	if (!m)
 		return -ENOMEM;
 	m->s = s;
 	m->next_p = p;
 	m->spinning = spinning;
-	r = m_enlist(s, m);
+	r = enlist(s, m);
 	if (r) {
 		rt_free(m);
 		return r;
 	}
 	r = rt_thread_start(m_thread, m, G0_STACK_BYTES);
-	if (r == 0)
+	if (r == 0) {
+		count_peak(s);
 		return 0;
-	rt_lock(s);
-	cds_list_del_rcu(&m->all);
-	s->free_mids[s->nr_free_mids++] = m->id;
-	s->nr_ms--;
-	rt_unlock(s);
+	}
+	delist(s, m);
 	rt_rcu_wait();
 	rt_free(m);
 	rt_sched_unref(s);

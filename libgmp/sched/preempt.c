@@ -303,24 +303,60 @@ static void lend(struct rt_sched *s)
 		rt_m_wake(to);
 }
 
+/* ---- sysmon: no thread is to be had ------------------------------- */
+
+/* Does an M stand still on its goroutine? *locked: one that sleeps until the
+ * goroutine it is bound to is picked; or NULL. */
+static bool any_waits_locked(struct rt_sched *s, struct rt_m **locked)
+{
+	bool held = false;
+	struct rt_m *m;
+
+	*locked = NULL;
+	cds_list_for_each_entry(m, &s->all_ms, all)
+	{
+		held |= load_acq(&m->hold) != RT_HOLD_NONE && !load_rlx(&m->next_p);
+		if (m->waits)
+			*locked = m;
+	}
+	return held || *locked;
+}
+
+/* The first goroutine in the queue that runs on its own M only; 0: none. */
+static rt_work first_bound_locked(struct rt_sched *s)
+{
+	rt_work w, found = 0;
+
+	for (uint32_t n = s->grq.n; n; n--) {
+		w = rt_workq_get(&s->grq);
+		if (!found && !rt_work_is_spawn(w) && rt_work_to_g(w)->flags & RT_G_BOUND)
+			found = w;
+		else
+			rt_workq_put(&s->grq, w);
+	}
+	store_rel(&s->grq_len, s->grq.n);
+	return found;
+}
+
 void rt_preempt_rescue(struct rt_sched *s)
 {
 	struct rt_m *m = NULL;
+	rt_work w = 0;
 
 	rt_lock(s);
-	for (uint32_t n = s->idle_ps ? s->grq.n : 0; n && !m; n--) {
-		rt_work w = rt_workq_get(&s->grq);
-
-		if (!rt_work_is_spawn(w) && (rt_work_to_g(w)->flags & RT_G_HELD)) {
+	if (s->idle_ps && !s->stopping && any_waits_locked(s, &m)) {
+		w = first_bound_locked(s);
+		if (w)
 			m = rt_work_to_g(w)->lock_m;
-			store_rlx(&m->next_work, w);
-			store_rlx(&m->next_p, rt_p_idle_get_locked(s));
-			rt_m_notice_locked(m);
-		} else {
-			rt_workq_put(&s->grq, w);
-		}
+		else if (rt_next_timer(s) > rt_now_ns())
+			m = NULL; /* a due one it would fire: lock.c */
 	}
-	store_rel(&s->grq_len, s->grq.n);
+	if (m) {
+		m->waits = false;
+		store_rlx(&m->next_work, w);
+		store_rlx(&m->next_p, rt_p_idle_get_locked(s));
+		rt_m_notice_locked(m);
+	}
 	rt_unlock(s);
 	if (m)
 		rt_m_wake(m);

@@ -19,7 +19,8 @@ void rt_preempt_watch_way(struct rt_sched *s, struct rt_p *p, int64_t now_ns);
 bool rt_preempt_take_held(struct rt_sched *s);
 /* Looks after Ms that went on without their P. */
 void rt_preempt_watch_lost(struct rt_sched *s);
-/* No thread can be had: gives an idle P to an M that waits for one. */
+/* No thread can be had: gives an idle P to an M that sleeps and can run one
+ * goroutine only, its own. */
 void rt_preempt_rescue(struct rt_sched *s);
 
 /* m has lost its P and is at a call into the run time: waits until it has one

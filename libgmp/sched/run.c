@@ -32,9 +32,18 @@ struct rt_sched *rt_cur;
 
 struct rt_sched *rt_cur_get(void)
 {
+	struct rt_m *m = rt_m_self();
 	struct rt_sched *s;
 
-	/* The run's own reference is dropped only after a grace period. */
+	/* An M has a reference; the run's own is dropped only after a grace
+	 * period. (A thread's first time in RCU needs memory, and ends the
+	 * process where there is none: not so on Ms.) */
+	if (m) {
+		if (load_acq(&rt_cur) != m->s)
+			return NULL;
+		fetch_add_seq(&m->s->refs, 1);
+		return m->s;
+	}
 	rt_rcu_read_lock();
 	s = load_acq(&rt_cur);
 	if (s)
@@ -84,6 +93,7 @@ static struct rt_sched *sched_new(const struct rt_params *par)
 	s->next_id = 2; /* main is 1 */
 	s->refs = 1;
 	rt_procs_set(s, par->maxprocs);
+	s->procs_given = par->procs_given;
 	return s;
 }
 
@@ -105,6 +115,16 @@ static int spawn_main(struct rt_sched *s, void (*fn)(void *), void *arg)
 	return 0;
 }
 
+static bool others_at_work(struct rt_sched *s)
+{
+	bool are;
+
+	rt_lock(s);
+	are = s->nr_ms || s->stopping;
+	rt_unlock(s);
+	return are;
+}
+
 static int start_threads(struct rt_sched *s)
 {
 	struct rt_p *p;
@@ -123,8 +143,10 @@ static int start_threads(struct rt_sched *s)
 	/* A thread of the program's own may have brought work already, and so
 	 * have put the P to work, or even the run to its end. */
 	r = p ? rt_m_new(s, p, false) : 0;
-	if (r == -EAGAIN && load_acq(&s->stopping))
+	if (r && others_at_work(s)) {
+		rt_m_refused(s, p, false, r);
 		r = 0;
+	}
 	/* Only now may sysmon look: it would put Ps to work by itself, and a
 	 * failure here must mean that main has not begun. */
 	store_rel(&s->started, 1);

@@ -10,7 +10,8 @@
  *	find.c     an M on its own stack looks for work
  *	steal.c    in other Ps' queues
  *	timer.c    when timers fire
- *	idle.c     idle Ps and Ms: wake, start, stop, hand off
+ *	wake.c     idle Ps are put to work: wake, start, hand off
+ *	idle.c     idle Ps and Ms, the time keeper
  *	poll.c     when the netpoller is asked
  *	grq.c      the global queue
  *	m.c        threads
@@ -66,10 +67,11 @@
 
 /* Bits others set in rt_p.attention; the owner's next pick goes the long way. */
 enum {
-	RT_ATT_STOP = 1,   /* the run has ended */
-	RT_ATT_RETIRE = 2, /* maxprocs went below this P's number */
-	RT_ATT_TIMER = 4,  /* a timer is due */
-	RT_ATT_SLICE = 8,  /* 10 ms are over: `next` must queue like the others */
+	RT_ATT_STOP = 1,    /* the run has ended */
+	RT_ATT_RETIRE = 2,  /* maxprocs went below this P's number */
+	RT_ATT_TIMER = 4,   /* a timer is due */
+	RT_ATT_SLICE = 8,   /* 10 ms are over: `next` must queue like the others */
+	RT_ATT_STACKS = 16, /* others need the stacks that lie in its magazine */
 };
 
 struct rt_p_stats {
@@ -154,6 +156,7 @@ struct rt_m {
 	rt_work next_work;      /* for a bound M: its G */
 	struct rt_m *idle_next; /* sched.lock */
 	bool idle;              /* sched.lock: on the idle list */
+	bool waits;             /* sched.lock: for its bound G, and holds no P */
 	bool exits;             /* told to end: set by the waker before park */
 	struct rt_g *lock_g;    /* the G bound to this M */
 
@@ -197,7 +200,7 @@ struct rt_sched {
 
 	int64_t coarse_ns __cacheline; /* sysmon's clock, for "waits since" */
 
-	/* The wake-up protocol, idle.c. */
+	/* The wake-up protocol, wake.c. */
 	uint32_t nr_spinning __cacheline;
 	uint32_t nr_idle_ps;     /* sched.lock to write */
 	int64_t keeper_until_ns; /* when the time keeper wakes; RT_FOREVER: none */
@@ -210,6 +213,7 @@ struct rt_sched {
 	pthread_t sysmon_self;
 	uint32_t started;                          /* futex: sysmon waits for it */
 	struct rt_m *held;                         /* Ms that have just given their P up */
+	int64_t thread_try_ns;
 	int64_t start_ns, trace_ms, trace_next_ns; /* schedtrace.c; 0: off */
 	bool trace_detail;
 	struct rt_starving starving;
@@ -224,18 +228,25 @@ struct rt_sched {
 	struct rt_workq grq;
 	uint32_t grq_len;           /* = grq.n; read without the lock */
 	struct rt_worklist starved; /* spawns that found no stack */
-	struct rt_p *idle_ps;       /* LIFO */
-	struct rt_p *need_m;        /* wait for sysmon to make them an M */
-	struct rt_m *idle_ms;       /* LIFO */
-	struct rt_m *keeper;        /* the idle M that sleeps until the next timer */
-	uint32_t nr_idle_ms;
+	uint32_t nr_starved;        /* = starved.n; read without the lock */
+	uint64_t nr_starvings;      /* how often that was so */
+	uint64_t feed_starvings;    /* sysmon.c: when it last fed some, and how many */
+	uint32_t feed;
+	struct rt_p *idle_ps; /* LIFO */
+	struct rt_p *need_m;  /* wait for sysmon to make them an M */
+	struct rt_m *idle_ms; /* LIFO */
+	struct rt_m *keeper;  /* the idle M that sleeps until the next timer */
+	uint32_t nr_idle_ms;  /* read without the lock where it may be wrong */
 	uint32_t nr_ms, nr_ms_peak;
 	uint32_t nr_lost;                           /* Ms whose P was taken while they were away */
 	uint32_t *free_mids, nr_free_mids, nr_mids; /* slot numbers */
 	struct cds_list_head all_ms __cacheline;    /* RCU for readers */
 	uint64_t nr_handoffs, nr_wakeups, nr_preempts, nr_loans;
 	uint64_t nr_idle_gets; /* idle Ps put to work; read without the lock */
-	bool no_thread; /* the last attempt to make one failed */
+	bool procs_given; /* the program has set the number of Ps */
+	bool no_thread;   /* one could not be had, and sysmon has not tried since */
+	bool no_thread_told;
+	bool no_stack; /* for a forked task; sysmon clears it and tries again */
 
 	pthread_mutex_t dump_lock; /* one dump at a time, each an RCU reader */
 
@@ -252,6 +263,17 @@ extern struct rt_sched *rt_cur;
  * give it back by rt_sched_unref(). NULL: no run. */
 struct rt_sched *rt_cur_get(void);
 
+/* ---- wake.c ------------------------------------------------------- */
+
+/* Puts one idle P to work if there is one and no M is spinning. */
+void rt_wake(struct rt_sched *s);
+/* Runs p on a parked or new M. p is held by nobody. */
+void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning);
+/* Sysmon: makes the Ms that were not to be cloned from who needed them. */
+void rt_ms_make(struct rt_sched *s);
+/* p's M has gone away: p to an M if it has work, else idle. */
+void rt_p_handoff(struct rt_sched *s, struct rt_p *p);
+
 /* ---- idle.c ------------------------------------------------------- */
 
 void rt_lock(struct rt_sched *s);
@@ -266,16 +288,16 @@ bool rt_p_take_back(struct rt_m *m);
 /* The word of a P that m holds becomes IDLE or DEAD; m holds none then. */
 struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to);
 
-/* Puts one idle P to work if there is one and no M is spinning. */
-void rt_wake(struct rt_sched *s);
-/* Runs p on a parked or new M. p is held by nobody. */
-void rt_m_start(struct rt_sched *s, struct rt_p *p, bool spinning);
-/* Sysmon: makes the Ms that were not to be cloned from who needed them. */
-void rt_ms_make(struct rt_sched *s);
-/* p's M has gone away: p to an M if it has work, else idle. */
-void rt_p_handoff(struct rt_sched *s, struct rt_p *p);
 /* Sleeps until the M is given a P (true) or told to end (false). */
 bool rt_m_stop_g0(struct rt_m *m);
+/* Gives p to an idle M, if there is one; the caller wakes it after unlocking. */
+struct rt_m *rt_idle_m_start_locked(struct rt_sched *s, struct rt_p *p, bool spinning);
+/* Is there a time keeper, and in the place where it has to be? */
+bool rt_is_kept_locked(struct rt_sched *s);
+/* There are fewer Ps: of the idle Ms fewer are kept. */
+void rt_idle_ms_recount(struct rt_sched *s);
+/* How long an M idles before it ends; a test may change it before a run. */
+extern int64_t rt_m_idle_ns;
 /* At the end of a run: the list is empty, its Ms are the caller's to wake. */
 void rt_idle_ms_clear_locked(struct rt_sched *s);
 /* The same for an M that is on no list: one particular waker knows it. */
@@ -325,7 +347,10 @@ void rt_timer_set_foreign(struct rt_sched *s, int64_t when_ns);
 
 /* ---- m.c ---------------------------------------------------------- */
 
-int rt_m_new(struct rt_sched *s, struct rt_p *p, bool spinning);
+/* -EAGAIN, -ENOMEM: there is no thread for p, which is the caller's still. */
+int rt_m_new(struct rt_sched *s, struct rt_p *p, bool spinning) __must_check;
+/* After that: what p has to run waits for an M that comes back. */
+void rt_m_refused(struct rt_sched *s, struct rt_p *p, bool spinning, int why);
 /* Switches from the current G to g0, which runs fn(m, g) there. */
 void rt_m_call(void (*fn)(struct rt_m *, struct rt_g *));
 _Noreturn void rt_m_exit_now(struct rt_m *m);
@@ -375,8 +400,13 @@ void rt_starved_check(struct rt_sched *s, int64_t now_ns);
 
 /* ---- procs.c ------------------------------------------------------ */
 
-uint32_t rt_procs_default(void);
+/* The program sets the number; the one before. */
 int rt_procs_set(struct rt_sched *s, uint32_t n);
+/* sysmon, once a second: unless the program has set it, the number follows what
+ * the process may use. */
+void rt_procs_follow(struct rt_sched *s);
+/* p, which nobody holds, to the idle ones, or away if its number is too high. */
+void rt_procs_put_locked(struct rt_sched *s, struct rt_p *p);
 /* p's number is beyond maxprocs: empties it, releases it as DEAD. */
 void rt_procs_retire_g0(struct rt_m *m);
 
@@ -384,6 +414,7 @@ void rt_procs_retire_g0(struct rt_m *m);
 
 struct rt_params {
 	uint32_t maxprocs;
+	bool procs_given; /* by options or environment: it stays */
 	uint32_t stack_class;
 	uint32_t max_threads;
 	int64_t trace_ms;

@@ -85,7 +85,8 @@ bool rt_any_work(struct rt_sched *s)
 	if (load_acq(&s->grq_len)) /* before the rings: a spill goes the other way */
 		return true;
 	for (uint32_t i = 0; i < n; i++)
-		if (rt_runq_len(&s->ps[i].rq) || rt_forkq_len(&s->ps[i].fq))
+		if (rt_runq_len(&s->ps[i].rq) ||
+		    (rt_forkq_len(&s->ps[i].fq) && !load_rlx(&s->no_stack)))
 			return true;
 	return false;
 }

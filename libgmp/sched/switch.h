@@ -26,7 +26,7 @@
 
 /*
  * Something has been put into m's P's queue that another P could run. The
- * fence is the store-load barrier of the protocol in idle.c.
+ * fence is the store-load barrier of the protocol in wake.c.
  */
 static __always_inline_ void rt_wake_others(struct rt_sched *s)
 {

@@ -14,8 +14,9 @@
  * (switch.h); sees to timers that are due on busy Ps, and to files; brings spawns that found
  * no stack back; keeps the coarse clock; gives idle stacks' memory back; finds
  * the deadlock that a departing thread of the program's own has left behind;
- * makes the Ms that must not be clones of the thread that needs them (idle.c);
- * runs errands for signal handlers, which may not do much themselves.
+ * makes the Ms that must not be clones of the thread that needs them (wake.c);
+ * runs errands for signal handlers, which may not do much themselves; once a
+ * second, if it is up, lets the number of Ps follow the CPUs (procs.c).
  *
  * The program's signal handlers don't run here: one that takes long would stop
  * preemption and late timers.
@@ -43,6 +44,9 @@ enum {
 	LOOKS_IN_VAIN = 50,
 	SLICE_MS = 10,
 	HELD_MS = 10, /* Go's: an idle-queued P may stay with its M so long */
+	FEED_MIN = 16,
+	FEED_MAX = 1024,
+	TRY_MS = 1, /* between attempts at a thread that was refused */
 };
 
 /* What sysmon sleeps on. Not in rt_sched: signal handlers must reach it when
@@ -142,15 +146,73 @@ static void watch_timers(struct rt_sched *s, struct rt_p *p, int64_t now)
 
 /* ---- housekeeping ------------------------------------------------- */
 
-static void feed_starved(struct rt_sched *s, int64_t now)
+/*
+ * No stack for a spawn or a task: but free ones may lie in the magazines of
+ * other Ps. Those that idle have them taken, the others are asked.
+ */
+static void gather_stacks_locked(struct rt_sched *s)
 {
-	if (!load_rlx(&s->starved.head))
-		return;
-	rt_starved_check(s, now);
+	struct rt_depot *d = &s->stacks.class[s->stack_class].depot;
+
+	for (struct rt_p *p = s->idle_ps; p; p = p->idle_next)
+		rt_magazine_flush(&p->gs, d);
+	for (uint32_t i = 0; i < s->nr_ps; i++)
+		if (rt_pword_state(load_rlx(&s->ps[i].slot.word)) == RT_P_RUNNING)
+			fetch_or_seq(&s->ps[i].attention, RT_ATT_STACKS);
+}
+
+/*
+ * Spawns that found no stack try again: a few, as each that fails costs system
+ * calls; more each time none of the last ones came back. True: they did not.
+ */
+static bool feed_starved(struct rt_sched *s, int64_t now)
+{
+	struct rt_worklist l = { 0 };
+	bool fed_well;
+
+	if (load_rlx(&s->nr_starved) || load_rlx(&s->no_stack))
+		rt_starved_check(s, now);
+	if (!load_rlx(&s->nr_starved))
+		return false;
 	rt_lock(s);
-	rt_grq_put_locked(s, &s->starved);
+	gather_stacks_locked(s);
+	fed_well = s->nr_starvings == s->feed_starvings;
+	s->feed = fed_well && s->feed < FEED_MAX ? s->feed * 2 : FEED_MIN;
+	s->feed_starvings = s->nr_starvings;
+	for (uint32_t n = s->feed; n && s->starved.head; n--)
+		rt_worklist_add(&l, rt_worklist_pop(&s->starved));
+	store_rlx(&s->nr_starved, s->starved.n);
+	rt_grq_put_locked(s, &l);
 	rt_unlock(s);
 	rt_wake(s);
+	return fed_well;
+}
+
+/*
+ * Work, or a due timer, an idle P and nobody spinning: a thread could not be
+ * had, or a stack for a forked task.
+ */
+static void try_again(struct rt_sched *s, int64_t now)
+{
+	bool no_stack = load_rlx(&s->no_stack);
+
+	if (no_stack) {
+		rt_lock(s);
+		gather_stacks_locked(s);
+		rt_unlock(s);
+		store_rlx(&s->no_stack, false);
+	}
+	if (!load_rlx(&s->nr_idle_ps) || load_rlx(&s->nr_spinning))
+		return;
+	if (!no_stack && !rt_any_work(s) && !(load_rlx(&s->no_thread) && rt_next_timer(s) <= now))
+		return;
+	if (load_rlx(&s->no_thread) && now - s->thread_try_ns > TRY_MS * RT_NS_PER_MS) {
+		s->thread_try_ns = now;
+		store_rlx(&s->no_thread, false);
+	}
+	rt_wake(s);
+	if (load_rlx(&s->no_thread))
+		rt_preempt_rescue(s);
 }
 
 /* An idle P's cached stacks keep one page each. */
@@ -165,11 +227,19 @@ static void trim_idle_locked(struct rt_sched *s)
 	}
 }
 
+/* Is a timer armed that no M sleeps for, as there is none? */
+static bool timer_without_keeper(struct rt_sched *s)
+{
+	return load_rlx(&s->no_thread) && load_rlx(&s->keeper_until_ns) == RT_FOREVER &&
+	       rt_next_timer(s) != RT_FOREVER;
+}
+
 static bool all_idle(struct rt_sched *s)
 {
-	return load_rlx(&s->nr_idle_ps) >= load_rlx(&s->maxprocs) && !rt_any_work(s) &&
-	       !load_rlx(&s->starved.head) && !load_rlx(&s->held) && !load_rlx(&s->need_m) &&
-	       !rt_poll_is_due(s);
+	/* pairs with store_seq in rt_p_idle_put_locked(): what came before */
+	return load_acq(&s->nr_idle_ps) >= load_rlx(&s->maxprocs) && !rt_any_work(s) &&
+	       !load_rlx(&s->nr_starved) && !load_rlx(&s->held) && !load_rlx(&s->need_m) &&
+	       !load_rlx(&s->no_stack) && !timer_without_keeper(s) && !rt_poll_is_due(s);
 }
 
 /*
@@ -288,13 +358,8 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 		*closely |= watch_next(s, p);
 	}
 	busy |= rt_poll_sysmon(s, now);
-	feed_starved(s, now);
-	/* Work, an idle P and nobody spinning: a thread could not be had. */
-	if (load_rlx(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning) && rt_any_work(s)) {
-		rt_wake(s);
-		if (load_rlx(&s->no_thread))
-			rt_preempt_rescue(s);
-	}
+	busy |= feed_starved(s, now);
+	try_again(s, now);
 	return busy;
 }
 
@@ -312,7 +377,7 @@ static int64_t pause_until(struct rt_sched *s, int64_t now, int64_t pause_us, bo
 void *rt_sysmon(void *sched)
 {
 	struct rt_sched *s = sched;
-	int64_t pause_us = PAUSE_MIN_US, scavenge_ns = rt_now_ns(), lost_ns = 0;
+	int64_t pause_us = PAUSE_MIN_US, second_ns = rt_now_ns(), lost_ns = 0;
 	uint64_t idle_gets = 0;
 	int in_vain = 0;
 
@@ -334,9 +399,10 @@ void *rt_sysmon(void *sched)
 		rt_ms_make(s);
 		if (unlikely(s->trace_ms))
 			rt_schedtrace(s, now);
-		if (now - scavenge_ns > RT_NS_PER_SEC) {
-			scavenge_ns = now;
+		if (now - second_ns > RT_NS_PER_SEC) {
+			second_ns = now;
 			rt_stacks_scavenge(&s->stacks, now);
+			rt_procs_follow(s);
 		}
 		if (all_idle(s)) {
 			rest(s, word, now, &idle_gets);

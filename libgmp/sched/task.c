@@ -42,8 +42,11 @@ rt_work rt_forked_take(struct rt_p *p, struct rt_forkq *from, bool oldest)
 		return 0;
 	/* The stack first: a task that was taken could not be put back. */
 	g = rt_g_begin_fn(p, rt_task_run, NULL);
-	if (!g)
+	if (!g) {
+		/* It stays for its join, which needs none. */
+		store_rlx(&p->s->no_stack, true);
 		return 0;
+	}
 	t = oldest ? rt_forkq_steal(from) : rt_forkq_pop_any(from);
 	if (!t) {
 		rt_g_never_begun(p, g);

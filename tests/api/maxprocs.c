@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * maxprocs.c - proves: the number of Ps can be asked for and changed while
- * goroutines run, and bounds how many run at a time
+ * goroutines run; unless the program has set it, it follows the CPUs that the
+ * process may use, as long as anything runs
+ *
+ * That no more than that many goroutines run at a time is tests/unit/procs.c's:
+ * from outside, one that was preempted looks like one that runs.
  */
+#include <dirent.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/gcgroup.h"
 #include "lib/gtest.h"
 
 static gmprt_wg wg;
-static long running, most;
+static long running;
 
 G_TEST(setting_returns_what_was_before)
 {
@@ -25,76 +36,6 @@ TEST(outside_a_run_it_can_only_be_asked_for)
 {
 	G_GE(gmprt_maxprocs(0), 1);
 	G_EQ(-EPERM, gmprt_maxprocs(2));
-}
-
-/*
- * Counts the goroutines between two yields. An M that computes there has a P,
- * so never more than the number of Ps are there, but for two cases: an M that
- * the kernel kept off its CPU since before the last change still has a P too
- * many, once; and who lost its P in there (by a preemption, say) stands there
- * until it gets another.
- */
-static void runs(void *rounds)
-{
-	for (intptr_t i = (intptr_t)rounds; i > 0; i--) {
-		long n = g_inc(&running);
-		long m = g_load(&most);
-
-		while (n > m && !__atomic_compare_exchange_n(&most, &m, n, false, __ATOMIC_SEQ_CST,
-							     __ATOMIC_SEQ_CST))
-			;
-		for (volatile int k = 0; k < 300; k++)
-			;
-		__atomic_sub_fetch(&running, 1, __ATOMIC_SEQ_CST);
-		gmprt_yield();
-	}
-	gmprt_wg_done(&wg);
-}
-
-static long most_of_20(void)
-{
-	g_store(&most, 0);
-	gmprt_wg_add(&wg, 20);
-	for (int i = 0; i < 20; i++)
-		g_go(runs, (void *)(intptr_t)G_LOOPS(1000));
-	gmprt_wg_wait(&wg);
-	return g_load(&most);
-}
-
-static uint64_t lost_ps(void)
-{
-	struct gmprt_stats s = g_stats();
-
-	return s.nr_preempts + s.nr_handoffs;
-}
-
-/* Until it was kept five times; rounds in which Ps were lost say nothing. */
-static void check_bound(int was, int n)
-{
-	int kept = 0, late = 0;
-
-	while (kept < 5) {
-		uint64_t lost = lost_ps();
-		long seen = most_of_20();
-
-		if (seen <= n)
-			kept++;
-		else if (lost_ps() == lost && ++late > was - n)
-			G_FAIL("%ld ran at a time with %d Ps, %d before", seen, n, was);
-	}
-}
-
-G_TEST(never_more_run_at_a_time_than_there_are_Ps)
-{
-	static const int sizes[] = { 2, 1, 8, 3, 16, 1, 4 };
-	int was = g_procs;
-
-	check_bound(was, was);
-	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		gmprt_maxprocs(sizes[i]);
-		check_bound(was, sizes[i]);
-		was = sizes[i];
-	}
 }
 
 static void adds(void *n)
@@ -119,6 +60,165 @@ G_TEST(no_goroutine_is_lost_while_the_number_changes)
 		gmprt_sleep(G_MS / 5);
 	}
 	G_EQ(50 * n, g_load(&running));
+}
+
+/* ---- the affinity mask -------------------------------------------- */
+
+/* Tests that take seconds, with no number of Ps of their own. */
+FIXTURE(machine)
+{
+	int unused;
+};
+
+FIXTURE_SETUP(machine)
+{
+}
+
+FIXTURE_TEARDOWN(machine)
+{
+}
+
+static cpu_set_t all, one;
+
+/* Fills both masks; false: there is no smaller mask than this machine's. */
+static bool have_two_cpus(void)
+{
+	unsetenv("GMPRT_MAXPROCS");
+	unsetenv("GOMAXPROCS");
+	G_OK(sched_getaffinity(0, sizeof(all), &all));
+	CPU_ZERO(&one);
+	for (int i = 0; i < CPU_SETSIZE && !CPU_COUNT(&one); i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &one);
+	return gmprt_maxprocs(0) > 1;
+}
+
+/* As taskset -ap does. A thread that is being made inherits from a thread that
+ * has been bound before, or is seen by the second round. */
+static void bind_process(const cpu_set_t *set)
+{
+	for (int round = 0; round < 2; round++) {
+		DIR *dir = opendir("/proc/self/task");
+		struct dirent *e;
+
+		G_TRUE(dir);
+		while ((e = readdir(dir)))
+			if (e->d_name[0] != '.')
+				(void)!sched_setaffinity(atoi(e->d_name), sizeof(*set), set);
+		closedir(dir);
+	}
+}
+
+/* A program that does next to nothing, but something. */
+static void until_procs(int n)
+{
+	while (gmprt_maxprocs(0) != n)
+		gmprt_sleep(5 * G_MS);
+}
+
+static void stays(int n)
+{
+	for (int64_t end = g_now() + 1500 * G_MS; g_now() < end;) {
+		gmprt_sleep(5 * G_MS);
+		G_EQ(n, gmprt_maxprocs(0));
+	}
+}
+
+static void is_bound_and_set_free(void)
+{
+	int n = gmprt_maxprocs(0);
+
+	bind_process(&one);
+	until_procs(1);
+	G_EQ(1, g_stats().maxprocs);
+	bind_process(&all);
+	until_procs(n);
+	/* One thread that is bound is the program's own affair. */
+	gmprt_lock_os_thread();
+	G_OK(sched_setaffinity(0, sizeof(one), &one));
+	stays(n);
+	G_OK(sched_setaffinity(0, sizeof(all), &all));
+	gmprt_unlock_os_thread();
+	/* A number that the program has set is the program's. */
+	G_EQ(n, gmprt_maxprocs(n + 1));
+	bind_process(&one);
+	stays(n + 1);
+	bind_process(&all);
+}
+
+TEST_F_TIMEOUT(machine, the_number_follows_the_affinity_mask_until_the_program_sets_it, 200)
+{
+	if (!have_two_cpus())
+		SKIP(return, "one CPU, or a limit of one: there is no smaller mask");
+	g_watch("affinity", G_TIMEOUT * G_SLOW);
+	g_run(0, is_bound_and_set_free);
+	g_watch_end();
+}
+
+static void options_or_environment_say_3(void)
+{
+	bind_process(&one);
+	stays(3);
+	bind_process(&all);
+}
+
+TEST_F_TIMEOUT(machine, a_number_from_options_or_environment_stays, 200)
+{
+	if (!have_two_cpus())
+		SKIP(return, "one CPU, or a limit of one: there is no smaller mask");
+	g_watch("options", G_TIMEOUT * G_SLOW);
+	g_run(3, options_or_environment_say_3);
+	setenv("GMPRT_MAXPROCS", "3", 1);
+	g_run(0, options_or_environment_say_3);
+	g_watch_end();
+}
+
+/* ---- the cgroup's limit ------------------------------------------- */
+
+static struct g_cgroup group;
+
+static void limit_to(int cpus)
+{
+	char text[64];
+
+	if (group.v2) {
+		snprintf(text, sizeof(text), cpus ? "%d 100000" : "max 100000", cpus * 100000);
+		g_cgroup_write(&group, "cpu.max", text);
+	} else {
+		snprintf(text, sizeof(text), "%d", cpus ? cpus * 100000 : -1);
+		g_cgroup_write(&group, "cpu.cfs_quota_us", text);
+	}
+}
+
+static void is_limited_and_set_free(void)
+{
+	int n = gmprt_maxprocs(0);
+
+	limit_to(1);
+	until_procs(1);
+	limit_to(0);
+	until_procs(n);
+	limit_to(n + 5); /* no more than there are CPUs */
+	stays(n);
+}
+
+static void in_the_group(void)
+{
+	g_cgroup_enter(&group);
+	g_run(0, is_limited_and_set_free);
+}
+
+TEST_F_TIMEOUT(machine, the_number_follows_the_limit_of_the_cgroup, 200)
+{
+	static struct g_end end;
+
+	if (!have_two_cpus())
+		SKIP(return, "one CPU, or a limit of one: there is no smaller limit");
+	if (!g_cgroup_make(&group, "cpu"))
+		SKIP(return, "%s", group.why);
+	g_child(&end, in_the_group);
+	g_cgroup_remove(&group);
+	G_EXITS(&end, 0);
 }
 
 TEST_HARNESS_MAIN

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wake.pml - libgmp/sched/idle.c: no wake-up is lost
+ * wake.pml - libgmp/sched/wake.c: no wake-up is lost
  *
  * Claim: when nothing moves any more and every M that still runs computes for
  * ever, there is no work in a queue while a P idles and nobody spins. (Sysmon,
