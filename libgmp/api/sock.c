@@ -15,6 +15,8 @@
 #include "core/tls.h"
 #include "sched/block.h"
 
+_Static_assert(__builtin_types_compatible_p(socklen_t, gmprt_socklen), "gmprt.h says so");
+
 /* The program's own wish not to wait. */
 static int64_t dl_of(int flags, int64_t deadline)
 {

@@ -8,9 +8,10 @@
 so=$out/libgmprt.so.0
 a=$out/libgmprt.a
 
-# The names that <gmprt.h> declares with GMPRT_API, sorted.
+# The names that <gmprt.h> declares with GMPRT_API, with what it includes, sorted.
 header_names() {
-	sed 's|/\*.*\*/||' "$src/libgmp/include/gmprt.h" | tr '\n' ' ' | tr ';{}' '\n\n\n' |
+	sed 's|/\*.*\*/||' "$src/libgmp/include/gmprt.h" "$src/libgmp/include/gmprt/io.h" |
+		tr '\n' ' ' | tr ';{}' '\n\n\n' |
 		sed -n '/GMPRT_API /{/#define GMPRT_API/!s/^.*GMPRT_API [^(]*[ *]\(gmprt_[a-z0-9_]*\)(.*$/\1/p}' |
 		sort -u
 }

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The netpoller and its table, without a scheduler: an event wakes who waits in
- * its direction, all of them and each once; one that comes before the wait is
- * not lost; what is known of a file ends with it; a kick reaches who waits.
+ * The netpoller without a scheduler: an event wakes who waits in its direction,
+ * all of them and each once; one that comes before the wait is not lost; what is
+ * known of a file ends with it.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/sys.h"
 #include "base/sysio.h"
 #include "core/g.h"
@@ -112,90 +107,6 @@ static void make_tcp(int sv[2])
 	sv[1] = accept(l, NULL, NULL);
 	G_GE(sv[1], 0);
 	close(l);
-}
-
-/* ---- the table ----------------------------------------------------- */
-
-TEST(an_entry_is_one_for_each_number_and_stays)
-{
-	struct rt_fd *e[] = { entry(0), entry(1), entry(4095), entry(4096), entry(INT_MAX) };
-
-	for (int i = 0; i < 5; i++)
-		for (int k = 0; k < i; k++)
-			G_TRUE(e[i] != e[k]);
-	G_TRUE(entry(4096) == e[3]);
-	G_TRUE(entry(INT_MAX) == e[4]);
-	G_TRUE(rt_fd_peek(&np.fds, 4097) == e[3] + 1);
-	G_TRUE(!rt_fd_peek(&np.fds, 1 << 20));
-	rt_fdtab_free(&np.fds);
-	G_TRUE(!rt_fd_peek(&np.fds, 0));
-}
-
-TEST(without_memory_there_is_no_entry_but_later_there_is)
-{
-	for (unsigned long n = 1; n <= 2; n++) {
-		rt_fault_arm(n);
-		G_TRUE(!rt_fd_find(&np.fds, 7));
-	}
-	G_TRUE(rt_fd_find(&np.fds, 7));
-	rt_fdtab_free(&np.fds);
-}
-
-static void *finds(void *arg)
-{
-	for (int fd = 0; fd < 1 << 20; fd += 512)
-		G_TRUE(rt_fd_find(&np.fds, fd));
-	return arg;
-}
-
-TEST(two_that_make_the_same_page_agree_on_it)
-{
-	pthread_t t;
-
-	G_OK(pthread_create(&t, NULL, finds, NULL));
-	for (int fd = 0; fd < 1 << 20; fd += 512) {
-		struct rt_fd *e = rt_fd_find(&np.fds, fd);
-
-		fetch_add_seq(&e->use, 1);
-		G_TRUE(rt_fd_find(&np.fds, fd) == e);
-		G_EQ(load_seq(&e->use), 1);
-	}
-	pthread_join(t, NULL);
-	rt_fdtab_free(&np.fds);
-}
-
-TEST(the_last_call_of_a_file_being_closed_says_so)
-{
-	struct rt_fd e = { 0 };
-
-	G_TRUE(rt_fd_get(&e));
-	G_TRUE(rt_fd_get(&e));
-	G_TRUE(!rt_fd_put(&e));
-	fetch_or_seq(&e.use, RT_FD_CLOSING);
-	G_TRUE(!rt_fd_get(&e)); /* too late, and it is counted */
-	G_TRUE(!rt_fd_put(&e));
-	G_TRUE(rt_fd_put(&e));
-}
-
-TEST(the_kernel_says_what_a_file_is)
-{
-	int sv[2], p[2], tcp[2], null = open("/dev/null", O_RDWR), dir = open("/", O_RDONLY);
-	uint8_t flags;
-
-	make_pair(sv);
-	make_tcp(tcp);
-	G_OK(pipe(p));
-	G_EQ(rt_fd_ask(sv[0], &flags), RT_FD_SOCKET);
-	G_EQ(flags, RT_FD_UNIX);
-	G_EQ(rt_fd_ask(tcp[0], &flags), RT_FD_SOCKET);
-	G_EQ(flags, RT_FD_TCP);
-	G_EQ(rt_fd_ask(p[0], &flags), RT_FD_OTHER);
-	G_EQ(flags, 0);
-	G_EQ(rt_fd_ask(null, &flags), RT_FD_OTHER);
-	G_EQ(rt_fd_ask(dir, &flags), RT_FD_FILE);
-	errno = 99;
-	G_EQ(rt_fd_ask(9999, &flags), -EBADF);
-	G_EQ(errno, 99);
 }
 
 /* ---- open ---------------------------------------------------------- */
@@ -565,134 +476,6 @@ TEST(urgent_data_makes_every_read_a_try)
 	G_TRUE(e->sticky);
 	store_rlx(&e->empty, e->seq + 1);
 	G_TRUE(!rt_fd_known_empty(e, e->seq));
-	end();
-}
-
-/* ---- time and the kick --------------------------------------------- */
-
-static void waits_until_and_not_less(void)
-{
-	for (int i = 0; i < 5; i++) {
-		struct rt_worklist ready = { 0 };
-		int64_t until = rt_now_ns() + (i * 700 + 1) * RT_NS_PER_US;
-
-		while (rt_now_ns() < until)
-			rt_netpoll(&np, until, RT_NETPOLL_MOST, &ready);
-		G_EQ(ready.n, 0);
-	}
-}
-
-TEST(a_wait_ends_at_its_time)
-{
-	struct rt_worklist ready = { 0 };
-
-	begin();
-	waits_until_and_not_less();
-	rt_epoll_use_ms(); /* as before Linux 5.11 */
-	waits_until_and_not_less();
-	rt_netpoll(&np, 1, RT_NETPOLL_MOST, &ready); /* long past */
-	end();
-}
-
-static void *kicks_later(void *arg)
-{
-	g_nap(20 * RT_NS_PER_MS);
-	rt_netpoll_kick(&np);
-	return arg;
-}
-
-TEST(a_kick_ends_a_wait)
-{
-	struct rt_worklist ready = { 0 };
-	pthread_t t;
-
-	begin();
-	for (int i = 0; i < 5; i++) {
-		G_OK(pthread_create(&t, NULL, kicks_later, NULL));
-		rt_netpoll(&np, INT64_MAX, RT_NETPOLL_MOST, &ready);
-		pthread_join(t, NULL);
-	}
-	G_EQ(ready.n, 0);
-	end();
-}
-
-TEST(a_kick_before_the_wait_ends_it_and_nobody_else_takes_it)
-{
-	struct rt_worklist ready = { 0 };
-
-	begin();
-	for (int i = 0; i < 3; i++)
-		rt_netpoll_kick(&np); /* as good as one */
-	for (int i = 0; i < 3; i++) {
-		polled();
-		rt_netpoll_try(&np, rt_now_ns(), RT_NETPOLL_MOST, &ready);
-	}
-	rt_netpoll(&np, INT64_MAX, RT_NETPOLL_MOST, &ready);
-	/* It is taken back now. */
-	rt_netpoll(&np, rt_now_ns() + RT_NS_PER_MS, RT_NETPOLL_MOST, &ready);
-	G_EQ(ready.n, 0);
-	end();
-}
-
-TEST(a_kick_without_a_netpoller_does_nothing)
-{
-	rt_netpoll_kick(&np);
-	G_EQ(np.kicked, 0);
-}
-
-TEST(one_polls_at_a_time_without_waiting)
-{
-	struct rt_worklist ready = { 0 };
-	struct rt_fdwait w = { .g = &g[13] };
-	int sv[2];
-
-	begin();
-	make_pair(sv);
-	G_TRUE(waits_now(&w, sv[0], RT_FD_IN));
-	G_EQ(write(sv[1], "", 1), 1);
-	np.busy = 1;
-	rt_netpoll_try(&np, 5, RT_NETPOLL_MOST, &ready);
-	G_EQ(ready.n, 0);
-	np.busy = 0;
-	rt_netpoll_try(&np, 6, RT_NETPOLL_MOST, &ready);
-	G_EQ(ready.n, 1);
-	G_EQ(np.last_ns, 6);
-	G_EQ(np.busy, 0);
-	end();
-}
-
-static void on_signal(int sig)
-{
-	(void)sig;
-}
-
-static void *signals(void *thread)
-{
-	for (int i = 0; i < 200; i++) {
-		pthread_kill(*(pthread_t *)thread, SIGUSR1);
-		g_nap(RT_NS_PER_MS / 20);
-	}
-	return NULL;
-}
-
-TEST(signals_end_no_wait_with_anything_but_nothing)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-	struct rt_worklist ready = { 0 };
-	pthread_t self = pthread_self(), t;
-	int64_t until;
-
-	G_OK(sigaction(SIGUSR1, &sa, NULL));
-	begin();
-	until = rt_now_ns() + 30 * RT_NS_PER_MS;
-	G_OK(pthread_create(&t, NULL, signals, &self));
-	while (rt_now_ns() < until) {
-		errno = 99;
-		rt_netpoll(&np, until, RT_NETPOLL_MOST, &ready);
-		G_EQ(errno, 99);
-	}
-	pthread_join(t, NULL);
-	G_EQ(ready.n, 0);
 	end();
 }
 
