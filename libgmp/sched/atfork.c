@@ -20,7 +20,6 @@
  *                                 that are gone are struck off
  *   who reports       base/bug.c  set back
  *   SIGQUIT           api/quit.c  set back, by a hook
- *   epoll, eventfd    netpoll.c   the child's fds are closed
  *
  * A goroutine whose function returns in the child, or that calls gmprt_exit()
  * there, has nothing to go on with: that ends the child, aloud. Which goroutine

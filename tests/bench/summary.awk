@@ -8,7 +8,7 @@
 # run, and one line for each measurement, `PEER BENCH P=n VALUE UNIT remark`,
 # or FAIL or n/a and a reason in VALUE's place. A median is over the
 # repetitions that gave a figure; the ratio is of medians. Lower is better,
-# but for rates (a unit that ends in /s). The first peer named is the one the
+# but for rates (a unit that ends in /s), whose bars are lower bounds. The first peer named is the one the
 # ratios are about.
 
 FNR == 1 { file++ }
@@ -19,6 +19,7 @@ file == 1 {
 		bar[$1, $2] = $3
 		bar_ratio[$1, $2] = $4
 		aim[$1, $2] = $5
+		bar_best[$1, $2] = $6 == "" ? "-" : $6
 	}
 	next
 }
@@ -110,17 +111,28 @@ function ratio(row, other) {
 	return med[row, subject] / med[row, other]
 }
 
-function verdict(row,   r, m) {
-	if (!judged || !(row in bar) || (bar[row] == "-" && bar_ratio[row] == "-"))
+# Is v on the wrong side of a bar?
+function misses(row, v, limit) {
+	if (limit == "-")
+		return 0
+	return unit[row] ~ /\/s$/ ? v < limit + 0 : v > limit + 0
+}
+
+function verdict(row,   r, m, best) {
+	if (!judged || !(row in bar) ||
+	    (bar[row] == "-" && bar_ratio[row] == "-" && bar_best[row] == "-"))
 		return "-"
 	if (!n[row, subject])
 		return "MISSED"
 	m = med[row, subject]
 	r = ratio(row, "go")
+	best = best_other(row)
 	if (bar_ratio[row] != "-" && r == "")
 		return "no go"
-	if ((bar[row] != "-" && m > bar[row] + 0) ||
-	    (bar_ratio[row] != "-" && r > bar_ratio[row] + 0))
+	if (bar_best[row] != "-" && !best)
+		return "no peer"
+	if (misses(row, m, bar[row]) || misses(row, r, bar_ratio[row]) ||
+	    (best && misses(row, ratio(row, peers[best]), bar_best[row])))
 		return "MISSED"
 	return "met"
 }
