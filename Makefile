@@ -135,7 +135,7 @@ API  := $(patsubst %.c,$(O)/%,$(wildcard tests/api/$(T).c))
 SCRIPTS := $(foreach k,unit api install model demo,$(wildcard tests/$(k)/$(T).sh))
 # About 10 s each or more, mostly asleep; `make check` leaves them to `make test`.
 # Of the models it runs those that hold, `make test` the mutations too.
-SLOW_NAMES := deadlock dump go_preempt go_spin io_run million preempt process sigquit stack_overflow threads
+SLOW_NAMES := deadlock dump go_preempt go_spin idle idle_threads io_run maxprocs million preempt process sigquit stack_overflow threads
 SLOW := $(filter tests/demo/% tests/install/lint.sh,$(SCRIPTS)) $(filter $(SLOW_NAMES:%=$(O)/tests/api/%),$(API))
 ifeq ($(T),*)
 FAST_API := $(filter-out $(SLOW),$(API))
@@ -347,7 +347,7 @@ check-aarch64: $(HARNESS)
 	@[ -n '$(QEMU)' ] || { echo "gmprt: no qemu-aarch64: run 'make deps' (Debian: qemu-user)" >&2; exit 1; }
 	@tools/build/cross-sysroot $(SYSROOT_ARM64) arm64
 	@$(MAKE) O=$(O)/aarch64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc SYSROOT_OVERLAY=$(SYSROOT_ARM64) \
-		NOT='io_run io_stream process sigquit' \
+		NOT='io_run io_stream process signals sigquit' \
 		WHY='qemu-user has its own ways with fork, signals and epoll' LABEL=aarch64 WRAPPER='$(QEMU) -L $(SYSROOT_ARM64)' run-programs
 
 # What a compiler might do to thread-local accesses shows at -O3 and with LTO.
