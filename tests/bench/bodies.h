@@ -27,6 +27,7 @@
  *   G_HAVE_SELECT               int g_select2(c0, c1): receives from one of the
  *                               two, drops the value, returns which (0 or 1)
  *   G_HAVE_BLOCK                g_block_enter() g_block_exit()
+ *   G_HAVE_LOCK                 g_lock_thread() g_unlock_thread()
  *   g_sleep_us(us)              sleeps the goroutine; unless it says G_NO_SLEEP
  *   G_SEM_UNSAFE_FREE           a semaphore may not be freed as soon as
  *                               g_sem_wait() returned: it leaks instead
@@ -497,6 +498,7 @@ static const struct bench {
 	{ "U8", u8_select },
 	{ "U9", u9_block },
 	{ "U10", u10_yield },
+	{ "U11", u11_locked },
 };
 
 static const struct bench *chosen;

@@ -99,6 +99,10 @@ __attribute__((unused)) static inline int g_select2(g_chan_t *c0, g_chan_t *c1)
 	return k;
 }
 
+#define G_HAVE_LOCK
+#define g_lock_thread()   gmprt_lock_os_thread()
+#define g_unlock_thread() gmprt_unlock_os_thread()
+
 #define G_HAVE_BLOCK
 #define g_block_enter() gmprt_block_enter()
 #define g_block_exit()  gmprt_block_exit()

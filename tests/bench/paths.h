@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * paths.h - U1 to U10: the price of one operation when nobody is in the way
+ * paths.h - U1 to U11: the price of one operation when nobody is in the way
  *
  * Part of bodies.h, which includes it. The B figures are what a program sees;
  * these say where it comes from. One goroutine does the operation over and
@@ -171,6 +171,39 @@ static void u9_block(void)
 static void u10_yield(void)
 {
 	yield_among(1000, size_of_work("N", 2000));
+}
+
+/*
+ * From a goroutine bound to its thread to an ordinary one and back: two threads
+ * take turns, as in the line `futex` of floor.c, which is its measure.
+ */
+#ifdef G_HAVE_LOCK
+static g_chan_t *there, *back;
+
+static void u11_peer(void *n)
+{
+	for (long i = *(long *)n; i > 0; i--)
+		g_chan_send(back, g_chan_recv(there));
+}
+#endif
+
+static void u11_locked(void)
+{
+#ifdef G_HAVE_LOCK
+	there = g_chan_new(0);
+	back = g_chan_new(0);
+	path_n = size_of_work("N", 200000);
+	g_lock_thread();
+	g_spawn(u11_peer, &path_n);
+	for (long i = path_start(200000); i > 0; i--) {
+		g_chan_send(there, i);
+		check(g_chan_recv(back) == i, "another item came back");
+	}
+	path_stop("ns/round trip");
+	g_unlock_thread();
+#else
+	not_available("no goroutine is bound to a thread");
+#endif
 }
 
 #endif /* BENCH_PATHS_H */

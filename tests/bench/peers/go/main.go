@@ -508,6 +508,23 @@ func u8() {
 
 func u10() { yieldAmong(1000, size("N", 2000)) }
 
+func u11() {
+	there, back := make(chan int), make(chan int)
+	runtime.LockOSThread()
+	path(200000, "ns/round trip", func(n int) {
+		go func() {
+			for range n {
+				back <- <-there
+			}
+		}()
+		for i := range n {
+			there <- i
+			check(<-back == i, "another item came back")
+		}
+	})
+	runtime.UnlockOSThread()
+}
+
 func lacks(what string) func() {
 	return func() { notAvailable(what) }
 }
@@ -518,7 +535,7 @@ var benches = map[string]func(){
 	"B8": b8, "B8u": b8u, "B9": b9, "B9m": b9m, "B10": b10, "B11": b11, "U1": u1, "U2": u2,
 	"U3": lacks("no semaphore in the language or sync"),
 	"U4": lacks("no fork and join, see U7"), "U5": u5, "U6": u6, "U7": u7, "U8": u8,
-	"U9": lacks("not callable by a program"), "U10": u10,
+	"U9": lacks("not callable by a program"), "U10": u10, "U11": u11,
 }
 
 func main() {
