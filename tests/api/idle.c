@@ -3,47 +3,13 @@
  * idle.c - proves: a program that has nothing to do sleeps: its threads wake
  * less than five times a second
  */
-#include <dirent.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "lib/gtest.h"
-
-#ifdef __SANITIZE_THREAD__
-enum { PER_SECOND = 5 + 15 }; /* its own thread wakes ten times a second */
-#else
-enum { PER_SECOND = 5 };
-#endif
 
 static gmprt_wg wg;
 static gmprt_chan *never;
 static long nr_switches;
-
-/* How often all threads of this process have left a CPU of their own will. */
-static long switches(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	struct dirent *e;
-	long sum = 0;
-
-	G_TRUE(dir);
-	while ((e = readdir(dir))) {
-		char path[300], line[128];
-		long n;
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
-		f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
-		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1)
-				sum += n;
-		if (f)
-			fclose(f);
-	}
-	closedir(dir);
-	return sum;
-}
 
 static int64_t begin;
 
@@ -52,9 +18,9 @@ static void *measures(void *end)
 	long before;
 
 	g_nap(begin - g_now());
-	before = switches();
+	before = g_sleeps();
 	g_nap(G_SEC);
-	nr_switches = switches() - before;
+	nr_switches = g_sleeps() - before;
 	gmprt_chan_close(end);
 	return NULL;
 }
@@ -73,7 +39,7 @@ static bool is_idle(int64_t at)
 	G_OK(pthread_create(&thread, NULL, measures, end));
 	G_EQ(-EPIPE, gmprt_chan_recv(end, NULL));
 	G_OK(pthread_join(thread, NULL));
-	return nr_switches < PER_SECOND;
+	return nr_switches < G_IDLE_WAKES;
 }
 
 /* On a busy machine what was going on may take longer to come to rest: three
@@ -83,7 +49,7 @@ static void check_idle(bool (*attempt)(void))
 	for (int i = 0; i < 3; i++)
 		if (attempt())
 			return;
-	G_LT(nr_switches, PER_SECOND);
+	G_LT(nr_switches, G_IDLE_WAKES);
 }
 
 static void parks(void *arg)

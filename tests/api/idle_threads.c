@@ -3,13 +3,7 @@
  * idle_threads.c - proves: the threads that a storm of blocking calls left
  * behind go away, and wake nobody while they wait for that
  */
-#include <ctype.h>
-#include <dirent.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "lib/gtest.h"
 
@@ -19,34 +13,6 @@ static gmprt_wg wg;
 static gmprt_chan *never;
 static long parked;
 
-/* Times that a thread of this process, other than the caller, went to sleep of
- * its own accord. One that has ended takes its count along. */
-static long sleeps(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	struct dirent *e;
-	long n = 0;
-
-	G_TRUE(dir);
-	while ((e = readdir(dir))) {
-		char path[300], line[128];
-		long count;
-		FILE *f;
-
-		if (!isdigit(e->d_name[0]) || atol(e->d_name) == syscall(SYS_gettid))
-			continue;
-		snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
-		f = fopen(path, "r");
-		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "voluntary_ctxt_switches: %ld", &count) == 1)
-				n += count;
-		if (f)
-			fclose(f);
-	}
-	closedir(dir);
-	return n;
-}
-
 /* While all goroutines wait; from a thread that the run time knows nothing of. */
 static void expect_quiet(void)
 {
@@ -54,10 +20,10 @@ static void expect_quiet(void)
 	long before, after;
 
 	g_nap(G_SEC); /* spinning Ms, sysmon, memory to be given back */
-	before = sleeps();
+	before = g_sleeps();
 	g_nap(seconds * G_SEC);
-	after = sleeps();
-	G_LT(after - before, 5 * seconds);
+	after = g_sleeps();
+	G_LT(after - before, G_IDLE_WAKES * seconds);
 }
 
 static void *looks_on(void *arg)

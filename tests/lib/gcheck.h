@@ -139,6 +139,16 @@ uint64_t g_rand(uint64_t *state);
 /* A field of /proc/self/status, such as "VmRSS:", in kB; -1: not there. */
 long g_status_kb(const char *field);
 
+/* Times that threads of this process, but the caller's, went to sleep of their
+ * own accord. One that has ended takes its count along. */
+long g_sleeps(void);
+/* An idle program's are fewer in a second. TSan's own thread wakes ten times. */
+#ifdef __SANITIZE_THREAD__
+#define G_IDLE_WAKES (5 + 15)
+#else
+#define G_IDLE_WAKES 5
+#endif
+
 /* gmprt_dump() as a string: malloc'ed, never NULL. */
 char *g_dump(void);
 

@@ -6,6 +6,7 @@
  * switched: a test may run with the library's worst bug.
  */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -258,18 +259,46 @@ uint64_t g_rand(uint64_t *state)
 	return z ^ (z >> 31);
 }
 
+/* -1: no such file (a thread that has ended), or no such field. */
+static long status_field(const char *path, const char *field)
+{
+	FILE *f = fopen(path, "re");
+	char line[256];
+	long n = -1;
+
+	if (!f)
+		return -1;
+	while (n < 0 && fgets(line, sizeof(line), f))
+		if (strncmp(line, field, strlen(field)) == 0)
+			n = strtol(line + strlen(field), NULL, 10);
+	fclose(f);
+	return n;
+}
+
 long g_status_kb(const char *field)
 {
-	FILE *f = fopen("/proc/self/status", "r");
-	char line[256];
-	long kb = -1;
+	return status_field("/proc/self/status", field);
+}
 
-	G_TRUE(f);
-	while (kb < 0 && fgets(line, sizeof(line), f))
-		if (strncmp(line, field, strlen(field)) == 0)
-			kb = strtol(line + strlen(field), NULL, 10);
-	fclose(f);
-	return kb;
+long g_sleeps(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *e;
+	long sum = 0;
+
+	G_TRUE(dir);
+	while ((e = readdir(dir))) {
+		char path[300];
+		long n;
+
+		if (!isdigit(e->d_name[0]) || atol(e->d_name) == syscall(SYS_gettid))
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", e->d_name);
+		n = status_field(path, "voluntary_ctxt_switches:");
+		sum += n > 0 ? n : 0;
+	}
+	closedir(dir);
+	return sum;
 }
 
 char *g_dump(void)
