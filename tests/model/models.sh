@@ -61,6 +61,8 @@ list() {
 	long mutex -DLOCKS=3 one holder, no waiter forgotten, no touch after the last user
 	holds sem - as many waits end well as units were posted
 	long sem - as many waits end well as units were posted
+	holds wg - a wait ends when the count was 0, and no touch after the last user
+	long wg - a wait ends when the count was 0, and no touch after the last user
 	holds keeper - no timer is left without somebody who wakes for it
 	long keeper -DARMS=2,-DCANCELS=1 no timer is left without somebody who wakes for it
 	holds keeper -DARMS=2,-DCANCELS=1,-DFOREIGN=0 nor when some are cancelled
@@ -98,6 +100,10 @@ list() {
 	fails sem -DNO_SETUP the setup state of the claim
 	fails sem -DLATE_STORE the release before the wake-up
 	fails sem -DKEEP_UNIT counting the unit of a waiter that had timed out
+	fails wg -DLATE_STORE the store as the last touch
+	fails wg -DNO_RECOUNT the second look at the count
+	fails wg -DBLIND the look at the lock bit
+	fails wg -DNO_SETUP the setup state of the claim
 	fails keeper -DNO_FENCE1,-DFOREIGN=0 the fence of rt_keeper_check
 	fails keeper -DNO_FENCE2,-DARMS=2,-DFOREIGN=0 the fence of keeper_begin_locked
 	fails keeper -DNO_REPLACE replacing a keeper that wakes too late

@@ -2,8 +2,8 @@
 /*
  * waiter.h - a queue of waiters, of which number 0 has a deadline
  *
- * What libgmp/sync/wait.h, core/g.c and core/timers.c do, for sem.pml and
- * mutex.pml: the queue (guarded by the object's lock), the claim word, the
+ * What libgmp/sync/wait.h, core/g.c and core/timers.c do, for sem.pml,
+ * mutex.pml and wg.pml: the queue (guarded by the object's lock), the claim word, the
  * timer under its heap's lock, park and ready.
  */
 #ifndef NR
