@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "lib/gio.h"
 #include "lib/gtest.h"
 #include "sched/sched.h"
 
@@ -26,12 +27,12 @@ static gmprt_wg wg;
 static long done;
 
 /* The call, again and again as long as it returns -ENOMEM. */
-#define INSIST(call)                                    \
-	({                                              \
-		int r_;                                 \
-		while ((r_ = (call)) == -ENOMEM)        \
-			g_inc(&told);                   \
-		r_;                                     \
+#define INSIST(call)                             \
+	({                                       \
+		int r_;                          \
+		while ((r_ = (call)) == -ENOMEM) \
+			g_inc(&told);            \
+		r_;                              \
 	})
 
 static gmprt_chan *chan_make(size_t size, size_t cap)
@@ -253,6 +254,114 @@ static void number_of_Ps(void)
 	G_EQ(1, gmprt_maxprocs(2));
 }
 
+static gmprt_timer *timer_make(int64_t ns)
+{
+	gmprt_timer *t;
+
+	while (!(t = gmprt_timer_make(ns))) {
+		G_EQ(ENOMEM, gmprt_errno());
+		g_inc(&told);
+	}
+	return t;
+}
+
+static void timers_with_channels(void)
+{
+	gmprt_timer *t = timer_make(G_MS), *never = timer_make(100 * G_SEC);
+	gmprt_ticker *ticker;
+
+	while (!(ticker = gmprt_ticker_make(G_MS / 2))) {
+		G_EQ(ENOMEM, gmprt_errno());
+		g_inc(&told);
+	}
+	G_OK(gmprt_chan_recv(gmprt_timer_chan(t), NULL));
+	for (int i = 0; i < 3; i++)
+		G_OK(gmprt_chan_recv(gmprt_ticker_chan(ticker), NULL));
+	G_EQ(0, INSIST(gmprt_timer_reset(t, G_MS / 2)));
+	G_OK(gmprt_chan_recv(gmprt_timer_chan(t), NULL));
+	G_EQ(1, gmprt_timer_stop(never));
+	gmprt_timer_free(t);
+	gmprt_timer_free(never);
+	gmprt_ticker_free(ticker);
+}
+
+/* At the first wait for a file of a run two fds are made. */
+#define INSIST_IO(call)                                           \
+	({                                                        \
+		long r_;                                          \
+		while ((r_ = (call)) == -ENOMEM || r_ == -EMFILE) \
+			g_inc(&told);                             \
+		r_;                                               \
+	})
+
+/* How many, until the other end closes. */
+static int echo(int fd)
+{
+	int n = 0;
+	char c;
+
+	for (; INSIST_IO(gmprt_read(fd, &c, 1)) == 1; n++)
+		G_EQ(1, INSIST_IO(gmprt_write(fd, &c, 1)));
+	G_OK(gmprt_close(fd));
+	return n;
+}
+
+static void echoes_bytes(void *fd)
+{
+	G_GT(echo(*(int *)fd), 0);
+	is_done();
+}
+
+static void says_and_hears(int fd)
+{
+	for (char c = 'a'; c < 'f'; c++) {
+		char d = 0;
+
+		G_EQ(1, INSIST_IO(gmprt_write(fd, &c, 1)));
+		G_EQ(1, INSIST_IO(gmprt_read(fd, &d, 1)));
+		G_EQ(c, d);
+	}
+	G_EQ(-ETIMEDOUT, INSIST_IO(gmprt_read_dl(fd, &(char){ 0 }, 1, g_now() + 10000)));
+	G_OK(gmprt_close(fd));
+}
+
+static void files(void)
+{
+	int sv[2];
+
+	gio_pair(sv, SOCK_STREAM);
+	start(echoes_bytes, &sv[1], 1);
+	says_and_hears(sv[0]);
+	finish(1);
+}
+
+/* A dial that failed half way leaves a connection behind that says nothing. */
+static void accepts_one(void *listener)
+{
+	int fd;
+
+	do {
+		fd = (int)INSIST_IO(gmprt_accept(*(int *)listener, NULL, NULL));
+		G_GE(fd, 0);
+	} while (echo(fd) == 0);
+	is_done();
+}
+
+static void connections(void)
+{
+	int listener = (int)INSIST_IO(gmprt_listen_tcp("127.0.0.1:0", 0)), fd;
+	char at[32];
+
+	G_GE(listener, 0);
+	snprintf(at, sizeof(at), "127.0.0.1:%d", gio_port(listener));
+	start(accepts_one, &listener, 1);
+	fd = (int)INSIST_IO(gmprt_dial_tcp(at));
+	G_GE(fd, 0);
+	says_and_hears(fd);
+	finish(1);
+	G_OK(gmprt_close(listener));
+}
+
 static const struct step {
 	const char *name;
 	void (*run)(void);
@@ -267,6 +376,9 @@ static const struct step {
 	{ "locked threads", locked_threads },
 	{ "deadlines", waits_with_deadlines },
 	{ "number of Ps", number_of_Ps },
+	{ "timers with channels", timers_with_channels },
+	{ "files", files },
+	{ "connections", connections },
 };
 
 /* ---- the program -------------------------------------------------- */
