@@ -347,8 +347,8 @@ check-aarch64: $(HARNESS)
 	@[ -n '$(QEMU)' ] || { echo "gmprt: no qemu-aarch64: run 'make deps' (Debian: qemu-user)" >&2; exit 1; }
 	@tools/build/cross-sysroot $(SYSROOT_ARM64) arm64
 	@$(MAKE) O=$(O)/aarch64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc SYSROOT_OVERLAY=$(SYSROOT_ARM64) \
-		NOT='io_run io_stream process signals sigquit' \
-		WHY='qemu-user has its own ways with fork, signals and epoll' LABEL=aarch64 WRAPPER='$(QEMU) -L $(SYSROOT_ARM64)' run-programs
+		NOT='idle io_run io_stream limits process signals sigquit timer_fork' \
+		WHY='qemu-user has its own ways with fork, signals, epoll and limits' LABEL=aarch64 WRAPPER='$(QEMU) -L $(SYSROOT_ARM64)' run-programs
 
 # What a compiler might do to thread-local accesses shows at -O3 and with LTO.
 VARIANT_T ?= tls*

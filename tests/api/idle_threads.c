@@ -86,8 +86,8 @@ static void expect_few_threads(void)
 	while (g_stats().nr_threads > g_procs + 1)
 		g_nap(100 * G_MS);
 	expect_quiet();
-	/* Beside them sysmon, the test's three and a sanitizer's. */
-	while (g_status_kb("Threads:") > g_procs + 1 + 5)
+	/* Beside them sysmon, the test's three and a sanitizer's two. */
+	while (g_status_kb("Threads:") > g_procs + 1 + 6)
 		g_nap(G_MS);
 }
 

@@ -9,8 +9,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "lib/gfork.h"
 #include "lib/gio.h"
-#include "lib/gtest.h"
 
 static gmprt_wg wg;
 static long done;
@@ -163,7 +163,7 @@ static void child_of(int fd, int fds_before)
 }
 
 /* The child has copies of all fds: what it does to them is not the parent's. */
-G_TEST(a_child_of_fork_has_its_own_files_and_may_begin_a_run)
+FORK_TEST(a_child_of_fork_has_its_own_files_and_may_begin_a_run)
 {
 	int sv[2], before, status = -1;
 	char byte;

@@ -15,25 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/gtest.h"
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SKIP_SAN SKIP(return, "a sanitizer's own locks and threads do not survive fork()")
-#else
-#define SKIP_SAN ((void)0)
-#endif
-
-/* A G_TEST whose child goes on for a while. */
-#define FORK_TEST(claim)                      \
-	static void body_##claim(void);       \
-	P_TEST(claim)                         \
-	{                                     \
-		SKIP_SAN;                     \
-		g_watch(#claim, G_TIMEOUT);   \
-		g_run(g_procs, body_##claim); \
-		g_watch_end();                \
-	}                                     \
-	static void body_##claim(void)
+#include "lib/gfork.h"
 
 static gmprt_chan *c;
 static gmprt_wg wg, forkers;

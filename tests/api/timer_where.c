@@ -4,9 +4,6 @@
  * come and go, over the end of a run and in the child of fork()
  */
 #include <pthread.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "lib/gtest.h"
 #include "lib/gtimer.h"
@@ -234,53 +231,6 @@ P_TEST(a_run_may_end_while_threads_use_its_timers)
 	g_store(&done, 1);
 	G_OK(pthread_join(thread, NULL));
 	gmprt_timer_free(shared);
-}
-
-/* ---- in the child of fork() ---------------------------------------- */
-
-static void uses_its_parents(void)
-{
-	for (int i = 0; i < 3; i++) {
-		G_EQ(0, gmprt_timer_stop(left[i]));
-		is_empty(left[i]);
-		G_EQ(-EPERM, gmprt_timer_reset(left[i], 1));
-	}
-	G_OK(gmprt_run(NULL, uses_what_is_left, NULL));
-	gmprt_timer_free(left[1]);
-	gmprt_timer_free(left[2]);
-}
-
-static void forks(void)
-{
-	int status;
-	pid_t pid;
-
-	for (int i = 0; i < 3; i++)
-		left[i] = timer_new(i == 1 ? 60 * G_SEC : 100 * G_MS);
-	pid = fork();
-	G_GE(pid, 0);
-	if (pid == 0) {
-		uses_its_parents();
-		/* Not _exit(), for which leaks are looked for. */
-		syscall(SYS_exit_group, 0);
-	}
-	gmprt_block_enter();
-	G_EQ(pid, waitpid(pid, &status, 0));
-	gmprt_block_exit();
-	G_EQ(0, status);
-	receive(left[0]);
-	for (int i = 0; i < 3; i++)
-		gmprt_timer_free(left[i]);
-}
-
-P_TEST(in_a_child_of_fork_they_are_stopped_and_in_the_parent_they_go_on)
-{
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-	SKIP(return, "a sanitizer's own locks and threads do not survive fork()");
-#endif
-	g_watch("fork", G_TIMEOUT);
-	g_run(variant->n, forks);
-	g_watch_end();
 }
 
 TEST_HARNESS_MAIN

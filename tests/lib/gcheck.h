@@ -142,9 +142,9 @@ long g_status_kb(const char *field);
 /* Times that threads of this process, but the caller's, went to sleep of their
  * own accord. One that has ended takes its count along. */
 long g_sleeps(void);
-/* An idle program's are fewer in a second. TSan's own thread wakes ten times. */
+/* An idle program's are fewer in a second. TSan's own thread wakes, too. */
 #ifdef __SANITIZE_THREAD__
-#define G_IDLE_WAKES (5 + 15)
+#define G_IDLE_WAKES (5 + 35)
 #else
 #define G_IDLE_WAKES 5
 #endif
