@@ -189,6 +189,10 @@ $(O)/objects: FORCE
 
 compile = $(CC) $(STD) $(CODEGEN) -MMD -MP -MF $(@:.o=.d) $(1) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# Dumps begin with the function that the user called: it must be on the stack,
+# not left by a jump.
+$(O)/obj/api/%.o $(O)/obj/sync/%.o: CODEGEN += -fno-optimize-sibling-calls
+
 $(O)/obj/%.o: libgmp/%.c $(O)/flags | $(O)/headers
 	$(call say,CC,$*.o)
 	@mkdir -p $(@D)

@@ -8,6 +8,7 @@
 #include "api/hostport.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -19,6 +20,7 @@
 struct hostport {
 	char host[256]; /* "": none was given */
 	char port[64];
+	bool v6; /* the host stood in brackets */
 };
 
 /* ---- text --------------------------------------------------------- */
@@ -44,6 +46,7 @@ static bool split(const char *text, struct hostport *hp)
 			return false;
 		host++;
 		end--;
+		hp->v6 = true;
 	} else if (memchr(text, ':', (size_t)(colon - text))) {
 		return false; /* an IPv6 address needs brackets */
 	}
@@ -51,13 +54,33 @@ static bool split(const char *text, struct hostport *hp)
 	       copy(hp->port, sizeof(hp->port), colon + 1, strlen(colon + 1));
 }
 
-/* 0 to 65535; -1: a name; -2: a number that is no port. */
+/* Letters, digits, '-', '_' and '.', which begin with a letter or digit: what the
+ * names of hosts and services are made of; else it is a slip. */
+static bool is_name(const char *text)
+{
+	if (!isalnum((unsigned char)*text))
+		return false;
+	while (isalnum((unsigned char)*text) || (*text && strchr("-_.", *text)))
+		text++;
+	return !*text;
+}
+
+static bool is_host(const struct hostport *hp)
+{
+	struct in6_addr a;
+
+	if (hp->v6) /* fe80::1%eth0 is the resolver's to understand */
+		return strchr(hp->host, '%') || inet_pton(AF_INET6, hp->host, &a) == 1;
+	return !*hp->host || is_name(hp->host);
+}
+
+/* 0 to 65535; -1: a name; -2: neither a port nor a name. */
 static int port_number(const char *text)
 {
 	int n = 0;
 
 	if (*text < '0' || *text > '9')
-		return -1;
+		return is_name(text) ? -1 : -2;
 	for (; *text >= '0' && *text <= '9' && n <= 65535; text++)
 		n = n * 10 + *text - '0';
 	return *text || n > 65535 ? -2 : n;
@@ -142,7 +165,7 @@ static __noinline int ask_resolver(const struct hostport *hp, bool listens, stru
 
 int rt_hostport(const char *text, bool listens, struct rt_addrs *out)
 {
-	struct hostport hp;
+	struct hostport hp = { .v6 = false };
 	int port, r;
 
 	out->n = 0;
@@ -155,8 +178,12 @@ int rt_hostport(const char *text, bool listens, struct rt_addrs *out)
 		add_default(out, port, listens);
 		return 0;
 	}
-	if (port >= 0 && (add_v4(out, hp.host, port) || add_v6(out, hp.host, port)))
+	if (port >= 0 && !hp.v6 && add_v4(out, hp.host, port))
 		return 0;
+	if (port >= 0 && hp.v6 && add_v6(out, hp.host, port))
+		return 0;
+	if (!is_host(&hp))
+		return -EINVAL;
 	rt_block_enter();
 	r = ask_resolver(&hp, listens, out);
 	rt_block_exit();

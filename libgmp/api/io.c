@@ -185,6 +185,8 @@ static ssize_t readv_any(int fd, const struct iovec *iov, int n, int64_t deadlin
 	struct pieces p = { .iov = iov, .n = n };
 	size_t total = 0;
 
+	if (!iov && n > 0)
+		return -EFAULT;
 	for (int i = 0; i < n && total < RT_IO_MOST; i++)
 		total += iov[i].iov_len < RT_IO_MOST ? iov[i].iov_len : RT_IO_MOST;
 	p.op.call = total ? &call : &nothing; /* of nothing: 0, or -EINVAL */
@@ -278,7 +280,7 @@ static int poll_any(int fd, short events, int64_t deadline)
 		}
 		r = rt_io_wait(&io);
 	} while (r == 0);
-	return r;
+	return r == RT_IO_FILE ? -EINVAL : r;
 }
 
 GMPRT_API int gmprt_poll(int fd, short events)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * overflow.c - a goroutine has run over the end of its stack
+ * overflow.c - a goroutine has run over the end of its stack, or used a bad
+ * pointer
  *
  * The guard at a stack's end makes the access fault. The handler, on the M's
  * alternate stack, looks whether the address lies in the slot of the
  * goroutine that runs on this M, below its usable part; then it names the
  * goroutine, has its stack shown, and ends the process with status 2. Any
  * other fault goes to whoever handled it before us, with everything as if we
- * had not been there.
+ * had not been there; was there nobody, the goroutine is named and shown just
+ * the same, and the signal then ends the process as it would have (a core).
  *
  * The line that names it is written first, by async-signal-safe calls alone.
  * The stack is what a reader wants next, but libdw allocates, takes the dynamic
@@ -64,15 +66,25 @@ static char *put_str(char *to, const char *end, const char *s)
 	return to;
 }
 
-static char *put_num(char *to, const char *end, uint64_t n)
+static char *put_in_base(char *to, const char *end, uint64_t n, unsigned int base)
 {
 	char digits[24], *d = digits + sizeof(digits);
 
 	*--d = '\0';
 	do
-		*--d = (char)('0' + n % 10);
-	while (n /= 10);
+		*--d = "0123456789abcdef"[n % base];
+	while (n /= base);
 	return put_str(to, end, d);
+}
+
+static char *put_num(char *to, const char *end, uint64_t n)
+{
+	return put_in_base(to, end, n, 10);
+}
+
+static char *put_hex(char *to, const char *end, uint64_t n)
+{
+	return put_in_base(to, end, n, 16);
 }
 
 /* What can't be written nobody reads: no reason to stop. */
@@ -81,25 +93,6 @@ static void write_sig(const char *text, size_t len)
 	ssize_t n = write(STDERR_FILENO, text, len);
 
 	(void)n;
-}
-
-static void name_sig(struct rt_g *g)
-{
-	char line[256], *end = line + sizeof(line) - 1, *p = line;
-
-	p = put_str(p, end, "fatal error: stack overflow: goroutine ");
-	p = put_num(p, end, g->id);
-	if (g->name[0]) {
-		p = put_str(p, end, " \"");
-		p = put_str(p, end, g->name);
-		p = put_str(p, end, "\"");
-	}
-	p = put_str(p, end, " ran over its stack of ");
-	p = put_num(p, end, rt_stack_bytes(g->class) / 1024);
-	p = put_str(p, end, " KiB; give it more with gmprt_attr.stack_size "
-			    "or gmprt_options.stack_size");
-	*p++ = '\n';
-	write_sig(line, (size_t)(p - line));
 }
 
 /* The end is another thread's to make. */
@@ -134,6 +127,44 @@ static void show_stack(void)
 	halt_sig(0);
 }
 
+static char *put_goroutine(char *p, const char *end, const struct rt_g *g)
+{
+	p = put_str(p, end, "goroutine ");
+	p = put_num(p, end, g->id);
+	if (g->name[0]) {
+		p = put_str(p, end, " \"");
+		p = put_str(p, end, g->name);
+		p = put_str(p, end, "\"");
+	}
+	return p;
+}
+
+static void name_overflow_sig(struct rt_g *g)
+{
+	char line[256], *end = line + sizeof(line) - 1, *p = line;
+
+	p = put_str(p, end, "fatal error: stack overflow: ");
+	p = put_goroutine(p, end, g);
+	p = put_str(p, end, " ran over its stack of ");
+	p = put_num(p, end, rt_stack_bytes(g->class) / 1024);
+	p = put_str(p, end, " KiB; give it more with gmprt_attr.stack_size "
+			    "or gmprt_options.stack_size");
+	*p++ = '\n';
+	write_sig(line, (size_t)(p - line));
+}
+
+static void name_fault_sig(struct rt_g *g, int sig, const void *at)
+{
+	char line[256], *end = line + sizeof(line) - 1, *p = line;
+
+	p = put_str(p, end, sig == SIGSEGV ? "fatal error: SIGSEGV: " : "fatal error: SIGBUS: ");
+	p = put_goroutine(p, end, g);
+	p = put_str(p, end, " used the address 0x");
+	p = put_hex(p, end, (uintptr_t)at);
+	*p++ = '\n';
+	write_sig(line, (size_t)(p - line));
+}
+
 static struct rt_unwind_regs regs_sig(struct rt_g *g, const void *ctx)
 {
 	const mcontext_t *c = &((const ucontext_t *)ctx)->uc_mcontext;
@@ -156,21 +187,24 @@ static struct rt_unwind_regs regs_sig(struct rt_g *g, const void *ctx)
 	};
 }
 
-static _Noreturn void report_sig(struct rt_m *m, struct rt_g *g, const void *ctx)
+/* Until the end nobody else reports, nor is this thread preempted. */
+static void begin_sig(void)
 {
-	static const char cut[] = "(the stack can't be shown, or not within a second)\n";
-	int64_t until = rt_now_ns() + TRACE_NS;
 	pid_t was = load_rlx(&reporting);
 	sigset_t all;
 
 	if (was == getpid() || !cas_seq(&reporting, was, getpid()))
 		halt_sig(0); /* another goroutine was first */
 	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL); /* preemption too */
-	name_sig(g);
-	if (!m)
-		_exit(2); /* in a forked child, which has no sysmon */
-	sigaction(SIGABRT, &(struct sigaction){ .sa_handler = halt_sig }, NULL);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+/* By sysmon; returns when that is done, or its time over. */
+static void have_shown_sig(struct rt_m *m, struct rt_g *g, const void *ctx)
+{
+	static const char cut[] = "(the stack can't be shown, or not within a second)\n";
+	int64_t until = rt_now_ns() + TRACE_NS;
+
 	trace.s = m->s;
 	trace.g = g;
 	trace.regs = regs_sig(g, ctx);
@@ -179,10 +213,32 @@ static _Noreturn void report_sig(struct rt_m *m, struct rt_g *g, const void *ctx
 		rt_futex_wait(&trace.done, 0, until);
 	if (!load_acq(&trace.done))
 		write_sig(cut, strlen(cut));
+}
+
+static _Noreturn void overflowed_sig(struct rt_m *m, struct rt_g *g, const void *ctx)
+{
+	begin_sig();
+	name_overflow_sig(g);
+	if (m) { /* else in a forked child, which has no sysmon */
+		sigaction(SIGABRT, &(struct sigaction){ .sa_handler = halt_sig }, NULL);
+		have_shown_sig(m, g, ctx);
+	}
 	_exit(2);
 }
 
+static void faulted_sig(struct rt_m *m, struct rt_g *g, int sig, const void *at, const void *ctx)
+{
+	begin_sig();
+	name_fault_sig(g, sig, at);
+	have_shown_sig(m, g, ctx);
+}
+
 /* ---- the handler -------------------------------------------------- */
+
+static bool is_default(const struct sigaction *sa)
+{
+	return !(sa->sa_flags & SA_SIGINFO) && sa->sa_handler == SIG_DFL;
+}
 
 static void pass_on(int sig, siginfo_t *info, void *ctx)
 {
@@ -191,8 +247,11 @@ static void pass_on(int sig, siginfo_t *info, void *ctx)
 	if (old->sa_flags & SA_SIGINFO) {
 		old->sa_sigaction(sig, info, ctx);
 	} else if (old->sa_handler == SIG_DFL || old->sa_handler == SIG_IGN) {
-		/* The instruction faults again and finds the default. */
+		/* The instruction faults again and finds the default; there
+		 * is none if somebody sent the signal. */
 		sigaction(sig, old, NULL);
+		if (info->si_code <= 0)
+			raise(sig);
 	} else {
 		old->sa_handler(sig);
 	}
@@ -208,7 +267,9 @@ static void on_fault(int sig, siginfo_t *info, void *ctx)
 	if (is_reporting_sig())
 		halt_sig(sig);
 	if (g && info->si_code > 0 && at >= rt_g_slot(g) && at < rt_g_stack_lo(g))
-		report_sig(m, g, ctx);
+		overflowed_sig(m, g, ctx);
+	if (m && g && info->si_code > 0 && is_default(sig == SIGSEGV ? &before_segv : &before_bus))
+		faulted_sig(m, g, sig, at, ctx);
 	pass_on(sig, info, ctx);
 	errno = saved;
 }

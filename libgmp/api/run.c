@@ -32,12 +32,12 @@ static int env_procs(const char *name)
 		return 0;
 	errno = 0;
 	n = strtol(text, &end, 10);
-	if (*end || errno || n < 1) {
+	if (*end || errno || n < 1 || n > RT_MAXPROCS_LIMIT) {
 		rt_log("%s=%s: not a number of Ps; give one from 1 to %d, or unset it", name, text,
 		       RT_MAXPROCS_LIMIT);
 		return -EINVAL;
 	}
-	return n < RT_MAXPROCS_LIMIT ? (int)n : RT_MAXPROCS_LIMIT;
+	return (int)n;
 }
 
 static int given_by_env(void)
@@ -81,9 +81,13 @@ static int options_read(const struct gmprt_options *opt, struct gmprt_options *o
 		return -EINVAL;
 	}
 	memcpy(o, opt, opt->size);
-	if (o->maxprocs < 0 || o->max_threads < 0) {
-		rt_log("options.maxprocs is %d, options.max_threads %d: not below 0", o->maxprocs,
-		       o->max_threads);
+	if (o->maxprocs < 0 || o->maxprocs > RT_MAXPROCS_LIMIT) {
+		rt_log("options.maxprocs is %d: give 1 to %d, or 0 for the default", o->maxprocs,
+		       RT_MAXPROCS_LIMIT);
+		return -EINVAL;
+	}
+	if (o->max_threads < 0) {
+		rt_log("options.max_threads is %d: not below 0", o->max_threads);
 		return -EINVAL;
 	}
 	return 0;
@@ -163,7 +167,7 @@ static void call_main(void *arg)
 GMPRT_API int gmprt_main(int (*fn)(int argc, char **argv), int argc, char **argv)
 {
 	struct main_call c = { fn, argc, argv, 0 };
-	int r = gmprt_run(NULL, call_main, &c);
+	int r = fn ? gmprt_run(NULL, call_main, &c) : -EINVAL;
 
 	return r ? r : c.result;
 }

@@ -167,6 +167,8 @@ static ssize_t sendmsg_any(int fd, const struct msghdr *msg, int flags, int64_t 
 	static const struct rt_fdcall call = { .sock = sendmsg_sock };
 	struct message m = { .msg = rt_fdop_unconst(msg), .flags = flags };
 
+	if (!msg)
+		return -EFAULT;
 	m.op.call = &call;
 	m.op.to = msg->msg_name;
 	return rt_fdop_run(&m.op, fd, RT_FD_OUT, dl_of(flags, deadline));

@@ -24,7 +24,7 @@
 #include "base/compiler.h"
 
 /* At most this much of a stack is looked at, from sp upwards. */
-#define RT_UNWIND_BYTES (64UL << 10)
+#define RT_UNWIND_BYTES (128UL << 10)
 #define RT_UNWIND_TAIL 16
 
 struct rt_unwind;

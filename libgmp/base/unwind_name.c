@@ -45,9 +45,13 @@ void rt_unwind_emit(struct rt_unwind *u)
 	u->text_len = 0;
 }
 
+/* Without what compilers append to the names of a function's parts: ".cold". */
 static void text_add_frame(struct rt_unwind *u, const char *func, const char *file, int line)
 {
-	rt_unwind_add(u, "%.300s(...)\n\t", func ? func : "?");
+	size_t len = func ? strcspn(func, ".") : 0;
+
+	rt_unwind_add(u, "%.*s(...)\n\t", len ? (int)(len < 300 ? len : 300) : 1,
+		      len ? func : "?");
 	rt_unwind_add(u, "%.1000s:%d", file, line);
 }
 

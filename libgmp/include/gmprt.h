@@ -12,8 +12,14 @@
  *  - 0 or a count is success, a negative value is -errno. errno itself is
  *    never set by a function that returns -errno.
  *  - errno belongs to the goroutine: it survives a block and a change of M.
- *    But libc lets compilers keep its address within a function: one that
- *    reads errno after a call that may block reads it by gmprt_errno().
+ *    BUT libc lets compilers keep its address within a function, and after a
+ *    call that may block the goroutine may be on another thread. In
+ *	errno = 0;
+ *	gmprt_sleep(ns);
+ *	if (open(path, O_RDONLY) < 0 && errno != ENOENT)
+ *    the last line may read another thread's. In a function that calls what
+ *    may block, read it by gmprt_errno(); or include <gmprt/errno.h>, after
+ *    which `errno` itself is right everywhere.
  *  - Times are int64_t nanoseconds. A deadline is absolute on
  *    CLOCK_MONOTONIC, gmprt_now() and more; GMPRT_FOREVER never comes.
  *  - A blocking call has three forms: plain, `_try` (never blocks, -EAGAIN)
@@ -30,7 +36,9 @@
  *  - A goroutine that computes, or sits in a system call, for 10 ms while others
  *    wait loses its P: its thread stands still (by SIGURG, which interrupts a
  *    system call only if it began that very moment) until it has one again.
- *    Whatever it was in the middle of, malloc or printf, goes on unharmed.
+ *    Whatever it was in the middle of, malloc or printf, goes on unharmed. So
+ *    as many threads exist as goroutines are in the middle of computing; where
+ *    no more can be had (max_threads, ulimit -u) all others wait for them.
  *  - Between two calls into this header a goroutine stays on its M. Over a
  *    call that may block it may change M: keep no pointer to a thread-local
  *    variable over one, and set no floating-point mode (rounding, masks) that
@@ -63,10 +71,12 @@
  * on an M, and there on the stack of a goroutine, whatever that has left; with
  * SA_ONSTACK on 64 KiB of the M's own. It may call nothing of this header, and
  * must not leave by longjmp(). An M begins with the signal mask of the thread
- * that called gmprt_run(); a mask set by a goroutine is its M's from then on.
- * SIGURG is the run time's: a handler set before the first run still gets those
- * that others send; after one is set later nothing is preempted any more, nor is
- * a thread that blocks it.
+ * that called gmprt_run(), but with SIGURG open; a mask set by a goroutine is
+ * its M's from then on. SIGURG is the run time's: a handler set before the first
+ * run still gets those that others send; after one is set later nothing is
+ * preempted any more, nor is a thread on which a goroutine has blocked it.
+ * To wait for signals, or a child: block them before gmprt_run(), then gmprt_read()
+ * a signalfd, or gmprt_poll() a pidfd (README.md shows it).
  *
  * EINTR. Preemption sends SIGURG (SA_RESTART) to threads that run, not to one
  * that sleeps in a system call; but it may come just as one begins. Then what
@@ -80,6 +90,11 @@
  * What ends the process:
  *
  *  - misuse: a line, a dump, SIGABRT;
+ *  - SIGQUIT, if it had its default action when the run began and no thread
+ *    blocks it: every goroutine on stderr, SIGABRT. A second one does nothing
+ *    for 5 s, then it ends the process at once;
+ *  - SIGSEGV and SIGBUS in a goroutine, if they had their default action before
+ *    the first run: a line that names it, its stack, then the signal;
  *  - all goroutines blocked for ever while no thread but the run time's exists:
  *    "fatal error: all goroutines are asleep - deadlock!", a dump, exit status
  *    2. The line says so if none is left at all ("no goroutines (main called
@@ -112,7 +127,7 @@ extern "C" {
 /* The version of this header. */
 #define GMPRT_VERSION "0.1.0"
 
-/* A deadline that never comes. */
+/* A deadline that never comes. As it is: gmprt_now() + GMPRT_FOREVER overflows. */
 #define GMPRT_FOREVER INT64_MAX
 
 /* ------------------------------------------------------------------ */
@@ -143,10 +158,10 @@ struct gmprt_options {
  *
  * Returns fn's result when fn returns, or -errno if the run time could not
  * start (-ENOMEM, -EAGAIN: no thread, -EBUSY: a run is under way already,
- * -EPERM: called from a goroutine, -EINVAL: an environment variable is
- * malformed; the reason is then printed on stderr in one line).
- * Call from an ordinary thread; blocks it. The other goroutines do not live
- * on after fn: see gmprt_run().
+ * -EPERM: called from a goroutine, -EINVAL: fn is NULL, or an environment
+ * variable is malformed; the reason is then printed on stderr in one line).
+ * Call from an ordinary thread with 64 KiB of stack left; blocks it. The other
+ * goroutines do not live on after fn: see gmprt_run().
  */
 GMPRT_API int gmprt_main(int (*fn)(int argc, char **argv), int argc, char **argv);
 
@@ -420,8 +435,8 @@ GMPRT_API int gmprt_select_dl(struct gmprt_case *cases, size_t n, int64_t deadli
  * The channel behaves as one without a buffer: once stop or reset has returned,
  * nothing can be received any more that was sent before (Go since 1.23), and
  * gmprt_chan_len() is 0. A receive, _try and select too, finds the time if it
- * has passed. The channel is the timer's: receive from it, do not send to it,
- * nor free it.
+ * has passed. The channel is the timer's: receive from it; to send to it, to
+ * close or to free it is misuse.
  *
  * Precision: a little late, never early; some 50 us on an idle machine, and up
  * to 0.3 ms more where timers and sleeps end every 50 us or more often, for
@@ -446,8 +461,9 @@ GMPRT_API gmprt_chan *gmprt_timer_chan(gmprt_timer *t);
 
 /*
  * From here on it sends nothing. 1: it was pending, or nobody had received what
- * it sent; 0: it was stopped, or somebody had; -EINVAL: NULL. A goroutine that
- * waits on the channel goes on waiting. Outside a run too.
+ * it sent; 0: it was stopped, or somebody had; -EINVAL: NULL. Nothing need be
+ * taken out of the channel afterwards. A goroutine that waits on the channel goes
+ * on waiting. Outside a run too.
  */
 GMPRT_API int gmprt_timer_stop(gmprt_timer *t);
 

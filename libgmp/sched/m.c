@@ -258,6 +258,7 @@ void rt_m_refused(struct rt_sched *s, struct rt_p *p, bool spinning, int why)
 	struct rt_worklist l = { 0 };
 	uint32_t nr_ms = 0;
 	struct rt_m *m;
+	bool waits;
 
 	rt_lock(s);
 	store_rlx(&s->no_thread, true);
@@ -267,12 +268,13 @@ void rt_m_refused(struct rt_sched *s, struct rt_p *p, bool spinning, int why)
 		 * sysmon on behalf of Ms that can run one goroutine only. */
 		rt_runq_drain(&p->rq, &l);
 		rt_grq_put_locked(s, &l);
+		waits = rt_any_work(s);
 		rt_procs_put_locked(s, p);
 		if (s->keeper_polls)
 			rt_netpoll_kick(&s->np); /* the one thread there is */
 		if (spinning)
 			fetch_add_seq(&s->nr_spinning, -1);
-		if (!s->no_thread_told && !s->stopping)
+		if (waits && !s->no_thread_told && !s->stopping)
 			nr_ms = s->nr_ms;
 		s->no_thread_told |= nr_ms != 0;
 	}

@@ -77,6 +77,9 @@ GMPRT_API void gmprt_chan_free(gmprt_chan *c)
 {
 	if (!c)
 		return;
+	if (unlikely(c->timer))
+		rt_misuse("gmprt_chan_free(%p): it is a timer's, gmprt_timer_free() or "
+			  "gmprt_ticker_free() frees it", (void *)c);
 	if (unlikely(rt_chan_has_waiters(c)))
 		rt_misuse("gmprt_chan_free(%p): goroutines wait on it", (void *)c);
 	rt_free(c);
@@ -106,13 +109,11 @@ static __always_inline_ struct rt_g *tell(struct rt_waiter *w, int result)
 	return g;
 }
 
-static __always_inline_ enum rt_chan_did send_locked(gmprt_chan *c, const void *elem,
-						     struct rt_g **peer)
+static __always_inline_ enum rt_chan_did put_locked(gmprt_chan *c, const void *elem,
+						    struct rt_g **peer)
 {
 	struct rt_waiter *w;
 
-	if (unlikely(c->closed))
-		return RT_CHAN_CLOSED;
 	if (c->recvq.first && (w = rt_waitq_take(&c->recvq))) {
 		if (w->elem)
 			rt_elem_copy(c, w->elem, elem);
@@ -125,6 +126,12 @@ static __always_inline_ enum rt_chan_did send_locked(gmprt_chan *c, const void *
 		return RT_CHAN_DONE;
 	}
 	return RT_CHAN_BLOCKS;
+}
+
+static __always_inline_ enum rt_chan_did send_locked(gmprt_chan *c, const void *elem,
+						     struct rt_g **peer)
+{
+	return unlikely(c->closed) ? RT_CHAN_CLOSED : put_locked(c, elem, peer);
 }
 
 static __always_inline_ enum rt_chan_did recv_locked(gmprt_chan *c, void *elem,
@@ -140,12 +147,14 @@ static __always_inline_ enum rt_chan_did recv_locked(gmprt_chan *c, void *elem,
 			*peer = tell(w, 0);
 			return RT_CHAN_DIRECT;
 		}
-		if (unlikely(c->closed)) {
+		if (likely(!c->closed))
+			return RT_CHAN_BLOCKS;
+		if (!c->timer) {
 			if (elem)
 				memset(elem, 0, c->elem_size);
 			return RT_CHAN_CLOSED;
 		}
-		if (likely(!c->timer) || !rt_timer_chan_poll_locked(c))
+		if (!rt_timer_chan_poll_locked(c))
 			return RT_CHAN_BLOCKS;
 	}
 	slot = rt_chan_slot(c, c->head);
@@ -162,6 +171,11 @@ static __always_inline_ enum rt_chan_did recv_locked(gmprt_chan *c, void *elem,
 	return RT_CHAN_DONE;
 }
 
+enum rt_chan_did rt_chan_put_locked(gmprt_chan *c, const void *elem, struct rt_g **peer)
+{
+	return put_locked(c, elem, peer);
+}
+
 enum rt_chan_did rt_chan_send_locked(gmprt_chan *c, const void *elem, struct rt_g **peer)
 {
 	return send_locked(c, elem, peer);
@@ -170,6 +184,13 @@ enum rt_chan_did rt_chan_send_locked(gmprt_chan *c, const void *elem, struct rt_
 enum rt_chan_did rt_chan_recv_locked(gmprt_chan *c, void *elem, struct rt_g **peer)
 {
 	return recv_locked(c, elem, peer);
+}
+
+__cold int rt_chan_closed_to_send(gmprt_chan *c)
+{
+	if (c->timer)
+		rt_misuse("send to channel %p: it is a timer's, which sends itself", (void *)c);
+	return -EPIPE;
 }
 
 /* ---- blocking ----------------------------------------------------- */
@@ -256,7 +277,7 @@ static __noinline int op_slow(gmprt_chan *c, void *elem, bool send, int64_t dead
 	case RT_CHAN_DIRECT:
 		return 0;
 	case RT_CHAN_CLOSED:
-		return -EPIPE;
+		return send ? rt_chan_closed_to_send(c) : -EPIPE;
 	default:
 		if (deadline == RT_CHAN_TRY)
 			return -EAGAIN;
@@ -293,7 +314,7 @@ GMPRT_API int gmprt_chan_send(gmprt_chan *c, const void *elem)
 	default:
 		rt_spin_unlock(&c->lock);
 		rt_leave(m);
-		return -EPIPE;
+		return rt_chan_closed_to_send(c);
 	}
 }
 
@@ -356,7 +377,7 @@ GMPRT_API int gmprt_chan_recv_try(gmprt_chan *c, void *elem)
 	/* closed is read last: a channel seen open after it was seen empty was
 	 * open and empty at one moment. */
 	if (!c || (load_acq(&c->len) == 0 && !load_acq(&c->sendq.first) &&
-		   !load_acq(&c->closed) && !c->timer))
+		   !load_acq(&c->closed)))
 		return -EAGAIN;
 	return op_slow(c, elem, false, RT_CHAN_TRY);
 }
@@ -375,6 +396,8 @@ GMPRT_API int gmprt_chan_close(gmprt_chan *c)
 		rt_spin_unlock(&c->lock);
 		if (m)
 			rt_leave(m);
+		if (c->timer)
+			rt_misuse("gmprt_chan_close(%p): it is a timer's", (void *)c);
 		return -EPIPE;
 	}
 	store_rel(&c->closed, true);

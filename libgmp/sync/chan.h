@@ -15,7 +15,7 @@ struct gmprt_chan {
 	uint32_t cap;        /* constant */
 	uint32_t len;        /* also read without the lock */
 	uint32_t head;       /* index of the oldest element */
-	bool closed;
+	bool closed;         /* to senders: a timer's is so from the start */
 	bool timer;          /* constant: a timer's, see timer.c */
 	uint32_t run;        /* rt_sched.run of who waited last */
 	struct rt_waitq recvq, sendq;
@@ -59,7 +59,11 @@ bool rt_timer_chan_poll_locked(gmprt_chan *c);
 /* Goroutines of the run that is under way. */
 bool rt_chan_has_waiters(gmprt_chan *c);
 
-/* Under c->lock. */
+/* What a send is told that found RT_CHAN_CLOSED: -EPIPE; or it is misuse. */
+int rt_chan_closed_to_send(gmprt_chan *c);
+
+/* Under c->lock. put: though it is a timer's, never RT_CHAN_CLOSED. */
+enum rt_chan_did rt_chan_put_locked(gmprt_chan *c, const void *elem, struct rt_g **peer);
 enum rt_chan_did rt_chan_send_locked(gmprt_chan *c, const void *elem, struct rt_g **peer);
 enum rt_chan_did rt_chan_recv_locked(gmprt_chan *c, void *elem, struct rt_g **peer);
 

@@ -137,7 +137,9 @@ static int try_locked(struct selection *s, struct rt_g **peer)
 
 		if (did == RT_CHAN_BLOCKS)
 			continue;
-		k->result = did == RT_CHAN_CLOSED ? -EPIPE : 0;
+		k->result = 0;
+		if (did == RT_CHAN_CLOSED)
+			k->result = k->op == GMPRT_SEND ? rt_chan_closed_to_send(k->chan) : -EPIPE;
 		return (int)s->try_order[i];
 	}
 	return -EAGAIN;

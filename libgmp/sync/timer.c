@@ -66,7 +66,7 @@ static struct rt_g *ring(struct rt_alarm *a)
 
 	rt_spin_lock(&ch->chan.lock);
 	when = take_due(ch);
-	if (!when || rt_chan_send_locked(&ch->chan, &when, &peer) != RT_CHAN_DIRECT)
+	if (!when || rt_chan_put_locked(&ch->chan, &when, &peer) != RT_CHAN_DIRECT)
 		peer = NULL;
 	rt_spin_unlock(&ch->chan.lock);
 	return peer;
@@ -196,7 +196,7 @@ static void *chime_make(int64_t ns, int64_t period)
 	ch->alarm.free = chime_free;
 	ch->chan.elem_size = sizeof(int64_t);
 	ch->chan.cap = 1;
-	ch->chan.timer = true;
+	ch->chan.timer = ch->chan.closed = true;
 	at = enter(ch);
 	r = start_locked(at, ch, ns, period);
 	leave(at, ch);
@@ -260,7 +260,7 @@ GMPRT_API gmprt_timer *gmprt_timer_make(int64_t ns)
 
 GMPRT_API gmprt_chan *gmprt_timer_chan(gmprt_timer *t)
 {
-	return &to_chime(t)->chan;
+	return t ? &to_chime(t)->chan : NULL;
 }
 
 GMPRT_API int gmprt_timer_stop(gmprt_timer *t)
@@ -288,7 +288,7 @@ GMPRT_API gmprt_ticker *gmprt_ticker_make(int64_t period)
 
 GMPRT_API gmprt_chan *gmprt_ticker_chan(gmprt_ticker *t)
 {
-	return &to_chime(t)->chan;
+	return t ? &to_chime(t)->chan : NULL;
 }
 
 GMPRT_API int gmprt_ticker_stop(gmprt_ticker *t)

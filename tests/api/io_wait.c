@@ -319,6 +319,18 @@ G_TEST(poll_says_what_holds_and_waits_for_the_rest)
 	G_OK(gmprt_close(sv[0]));
 }
 
+G_TEST(what_never_comes_for_a_regular_file_is_EINVAL)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	G_GE(fd, 0);
+	G_EQ(POLLIN, gmprt_poll(fd, POLLIN));
+	G_EQ(-EINVAL, gmprt_poll(fd, 0));
+	G_EQ(-EINVAL, gmprt_poll_dl(fd, POLLPRI, g_now() + G_MS));
+	G_EQ(-EAGAIN, gmprt_poll_try(fd, POLLRDHUP));
+	G_OK(gmprt_close(fd));
+}
+
 static void polls(void *arg)
 {
 	long i = g_inc(&done) - 1;

@@ -90,6 +90,22 @@ P_TEST(SIGQUIT_shows_parked_and_running_goroutines_and_aborts)
 #endif
 }
 
+static void quits_twice(void)
+{
+	kill(getpid(), SIGQUIT);
+	kill(getpid(), SIGQUIT);
+	quits_busy();
+}
+
+P_TEST(more_than_one_SIGQUIT_makes_one_dump)
+{
+	SKIP_TSAN;
+	g_child_run(&end, quits_twice);
+	G_SIGNALED(&end, SIGABRT);
+	G_SAYS(&end, "goroutine 1 ");
+	G_TRUE(!strstr(strstr(end.text, "SIGQUIT: quit\n") + 1, "SIGQUIT: quit\n"));
+}
+
 static void *kills_when_asleep(void *arg)
 {
 	g_nap(100 * G_MS);

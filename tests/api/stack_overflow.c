@@ -3,7 +3,7 @@
  * stack_overflow.c - proves: a goroutine that uses more than its stack is
  * reported by number, name and size, then with its stack, and the process exits
  * with status 2, soon, whatever state it is in; any other bad access stays the
- * SIGSEGV that it is
+ * SIGSEGV that it is, with the goroutine named
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -292,6 +292,54 @@ P_TEST(another_bad_access_is_still_a_SIGSEGV)
 	g_child_run(&end, null_access);
 	G_SIGNALED(&end, SIGSEGV);
 	G_TRUE(!strstr(end.text, "stack overflow"));
+	G_SAYS(&end, "fatal error: SIGSEGV: goroutine 1 used the address 0x0\n");
+	G_SAYS(&end, "null_access");
+}
+
+static void writes_to_nowhere(void *arg)
+{
+	(void)arg;
+	null_access();
+}
+
+static void another_goroutines_bad_access(void)
+{
+	g_go_named("careless", writes_to_nowhere, NULL);
+	waits();
+}
+
+static void sends_it_to_itself(void)
+{
+	raise(SIGSEGV);
+}
+
+static void on_segv(int sig)
+{
+	(void)sig;
+	_exit(7);
+}
+
+static void with_a_handler_of_its_own(void)
+{
+	signal(SIGSEGV, on_segv);
+	g_run(1, null_access);
+}
+
+P_TEST(a_bad_access_names_its_goroutine_unless_the_program_has_a_handler)
+{
+	struct g_end end;
+
+	SKIP_SANITIZED;
+	g_child_run(&end, another_goroutines_bad_access);
+	G_SIGNALED(&end, SIGSEGV);
+	G_SAYS(&end, "goroutine 2 \"careless\" used the address 0x0\n");
+	G_SAYS(&end, "writes_to_nowhere");
+	g_child_run(&end, sends_it_to_itself);
+	G_SIGNALED(&end, SIGSEGV);
+	G_TRUE(!strstr(end.text, "fatal error"));
+	g_child(&end, with_a_handler_of_its_own);
+	G_EXITS(&end, 7);
+	G_TRUE(!strstr(end.text, "fatal error"));
 }
 
 TEST_HARNESS_MAIN

@@ -344,8 +344,51 @@ TEST(free_with_a_waiting_goroutine_aborts)
 	G_SAYS(&end, "goroutines wait on its channel");
 }
 
+static gmprt_timer *forever_timer;
+
+static void sends_to_it(void)
+{
+	forever_timer = timer_new(60 * G_SEC);
+	(void)!gmprt_chan_send_try(gmprt_timer_chan(forever_timer), &(int64_t){ 1 });
+}
+
+static void selects_to_it(void)
+{
+	struct gmprt_case k = { .op = GMPRT_SEND, .elem = &(int64_t){ 1 } };
+
+	forever_timer = timer_new(60 * G_SEC);
+	k.chan = gmprt_timer_chan(forever_timer);
+	(void)!gmprt_select(&k, 1);
+}
+
+static void closes_it(void)
+{
+	forever_timer = timer_new(60 * G_SEC);
+	(void)!gmprt_chan_close(gmprt_timer_chan(forever_timer));
+}
+
+static void frees_it(void)
+{
+	forever_timer = timer_new(60 * G_SEC);
+	gmprt_chan_free(gmprt_timer_chan(forever_timer));
+}
+
+TEST(to_send_to_its_channel_close_or_free_it_aborts)
+{
+	static void (*const misuse[])(void) = { sends_to_it, selects_to_it, closes_it, frees_it };
+	static struct g_end end;
+
+	for (size_t i = 0; i < ARRAY_SIZE(misuse); i++) {
+		g_child_run(&end, misuse[i]);
+		G_SIGNALED(&end, SIGABRT);
+		G_SAYS(&end, "timer's");
+	}
+}
+
 TEST(null_is_EINVAL)
 {
+	G_TRUE(!gmprt_timer_chan(NULL));
+	G_TRUE(!gmprt_ticker_chan(NULL));
 	G_EQ(-EINVAL, gmprt_timer_stop(NULL));
 	G_EQ(-EINVAL, gmprt_timer_reset(NULL, 1));
 }

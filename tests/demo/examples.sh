@@ -30,7 +30,34 @@ sieve_usage() {
 	done
 }
 
+ends_with() {
+	local want=$1 status=0
+	shift
+	timeout 20 "$build/examples/supervise" "$@" >out 2>err || status=$?
+	[ "$status" = "$want" ]
+}
+supervise() {
+	ends_with 0 5 true
+	ends_with 3 5 sh -c 'exit 3'
+	ends_with 137 5 sh -c 'kill -9 $$'
+	ends_with 127 5 no-such-command
+	ends_with 137 0.2 sleep 60
+	matches 'time is up' err
+	ends_with 2 x true
+}
+supervise_signal() {
+	local pid status=0
+	timeout 20 "$build/examples/supervise" 60 sleep 50 2>err &
+	pid=$!
+	until pgrep -P "$(pgrep -P "$pid" supervise)" sleep >/dev/null 2>&1; do sleep 0.05; done
+	kill -TERM "$(pgrep -P "$pid" supervise)"
+	wait "$pid" || status=$?
+	[ "$status" = 143 ]
+}
+
 claim "hello greets two and gives up on the third after 100 ms" hello
 claim "sieve prints the first N primes, 100 by default" sieve
 claim "sieve refuses what is not a number from 1 to 100000" sieve_usage
+claim "supervise ends as its command does, or when the time is up" supervise
+claim "supervise hands a signal on to its command" supervise_signal
 finish

@@ -61,6 +61,7 @@ files_are_there() {
 	(cd "$stage" && find . ! -type d | sort) >"$work/is"
 	sort >"$work/should" <<-END
 	./usr/include/gmprt.h
+	./usr/include/gmprt/errno.h
 	./usr/include/gmprt/io.h
 	./usr/include/gmprt/short.h
 	./usr/lib/libgmprt.a

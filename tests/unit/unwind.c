@@ -157,11 +157,11 @@ TEST(a_stack_deeper_than_is_looked_at_says_so)
 	struct fiber f;
 
 	ASSERT_NE(NULL, u);
-	fiber_make(&f, 100);
+	fiber_make(&f, 200);
 	fiber_run(&f);
 	r = fiber_regs(&f);
 	EXPECT_LT(50, rt_unwind_stack(u, &r, NULL, NULL, &many));
-	EXPECT_NE(NULL, strstr(out, "\n(no further: deeper than 64 KiB)\n"));
+	EXPECT_NE(NULL, strstr(out, "\n(no further: deeper than 128 KiB)\n"));
 	rt_unwind_close(u);
 }
 

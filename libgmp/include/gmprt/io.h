@@ -17,7 +17,9 @@
  * of what the run time knows of the number. With close(2) alone those who wait
  * do so for ever; and if the number was made by gmprt_accept(), _listen_tcp()
  * or _dial_tcp() and comes back as a file of another kind, a wait for that one
- * may never end.
+ * may never end. dup2() onto a number that was used here closes it, too; so
+ * gmprt_close() it first. closefrom() and close_range() also close the run
+ * time's own files, after which no wait works: before an exec only.
  *
  * Several goroutines may use one fd at the same time. All that wait for it are
  * woken by an event and try again; who comes too late goes on waiting.
@@ -153,7 +155,8 @@ GMPRT_API int gmprt_connect_dl(int fd, const struct sockaddr *to, gmprt_socklen 
  * and returns those that do, with POLLERR and POLLHUP; > 0. For fds that another
  * library reads and writes, and may close by close(2): a number that has come
  * back as another file is no problem here, unless it was made by gmprt_accept(),
- * _listen_tcp() or _dial_tcp(). -EBADF.
+ * _listen_tcp() or _dial_tcp(). -EBADF; -EINVAL: fd is a regular file or a
+ * folder, for which none of events ever comes.
  */
 GMPRT_API int gmprt_poll(int fd, short events) GMPRT_MUST_CHECK;
 GMPRT_API int gmprt_poll_try(int fd, short events) GMPRT_MUST_CHECK;

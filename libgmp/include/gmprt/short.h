@@ -3,8 +3,9 @@
  * gmprt/short.h - short names, for programs that have no others of the kind
  *
  * Opt-in: include it instead of <gmprt.h> and write go(f, x), chan_send(c, &v),
- * select_try(cases, n). Nothing here but names: the contracts are in
- * <gmprt.h>. select() itself and sleep() keep their libc meaning.
+ * chan_select_try(cases, n). Nothing here but names: the contracts are in
+ * <gmprt.h>. select() itself and sleep() keep their libc meaning. They are
+ * macros, for C: in C++ yield() would take std::this_thread::yield() for its own.
  */
 #ifndef GMPRT_SHORT_H
 #define GMPRT_SHORT_H
