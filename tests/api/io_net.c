@@ -321,13 +321,26 @@ static bool has_v6(void)
 	return true;
 }
 
+/* Not without /etc/hosts, as in a bare root. */
+static bool knows_localhost(void)
+{
+	struct addrinfo *list;
+
+	if (getaddrinfo("localhost", NULL, NULL, &list))
+		return false;
+	freeaddrinfo(list);
+	return true;
+}
+
 G_TEST(addresses_are_written_as_in_Go)
 {
 	meet("127.0.0.1:0", "127.0.0.1");
-	meet("localhost:0", "localhost");
 	meet(":0", "127.0.0.1");
 	meet(":0", "");
-	meet("0.0.0.0:0", "localhost");
+	if (knows_localhost()) {
+		meet("localhost:0", "localhost");
+		meet("0.0.0.0:0", "localhost");
+	}
 	if (has_v6()) {
 		meet("[::1]:0", "[::1]");
 		meet(":0", "[::1]");
