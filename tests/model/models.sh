@@ -70,6 +70,10 @@ list() {
 	long keeper -DMS=2,-DTICKS=2,-DWORK=1,-DARMS=2 nor as time passes
 	holds keeper -DPOLLS=2,-DFOREIGN=0 nor when the keeper polls
 	long keeper -DPOLLS=2,-DFOREIGN=0,-DTICKS=1 nor when the keeper polls
+	holds upcall - a P that the kernel frees has one owner, and is never lost
+	long upcall -DSTEPS=3 a P that the kernel frees has one owner, and is never lost
+	holds upcall -DEND=1,-DSTEPS=1,-DTAKES=1 nor used after the run
+	long upcall -DEND=1,-DTAKES=1 nor used after the run
 	holds lock -DEND=0,-DOPS=2 a bound goroutine runs on its M, and is unbound
 	long lock -DEND=0,-DOPS=3 a bound goroutine runs on its M, and is unbound
 	holds task - a join returns once, after the task's end
@@ -121,6 +125,15 @@ list() {
 	fails lock -DDROP_P giving the P away before the wait
 	fails lock -DFORGET_HANDED the look at what was handed
 	fails lock -DWAKE_ONCE waking again who parked late
+	fails upcall -DNO_STATE the kernel's look at the state
+	fails upcall -DANY_STATE_14 the same when it gives a P back
+	fails upcall -DANY_OWNER,-DSTEPS=3 its look at the owner
+	fails upcall -DSTORE_12,-DEND=1,-DSTEPS=1,-DTAKES=1 the compare-and-swap of line 12
+	fails upcall -DSTORE_14 the one of line 14
+	fails upcall -DSTORE_15 the one of line 15
+	fails upcall -DKEEP_AT_END freeing the P of a thread that ends
+	fails upcall -DNO_LOOK an M's look at the word when it enters
+	fails upcall -DNO_LIST giving on what sysmon took
 	fails task -DEARLY_CAS leaving the stack before the task may find it
 	fails task -DLATE_TOUCH the exchange as the task's last touch
 	EOF
