@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <signal.h>
@@ -334,6 +335,24 @@ bool rt_thread_syscall(int tid, uintptr_t *sp, uintptr_t *pc)
 		return false;
 	*sp = strtoul(at, NULL, 16);
 	return true;
+}
+
+/* Called for the program itself, then, as it returns 1, for no library. */
+static int has_interpreter(struct dl_phdr_info *program, size_t size, void *found)
+{
+	(void)size;
+	for (int i = 0; i < program->dlpi_phnum; i++)
+		if (program->dlpi_phdr[i].p_type == PT_INTERP)
+			*(bool *)found = true;
+	return 1;
+}
+
+bool rt_program_is_static(void)
+{
+	bool dynamic = false;
+
+	dl_iterate_phdr(has_interpreter, &dynamic);
+	return !dynamic;
 }
 
 void rt_membarrier(void)

@@ -79,6 +79,10 @@ ssize_t rt_file_read(const char *path, void *buf, size_t size);
 /* All CPUs that run this process pass a full memory barrier. */
 void rt_membarrier(void);
 
+/* A static program has no room for a library's thread-locals: dlopen() would
+ * succeed, the first call into the library crash. */
+bool rt_program_is_static(void);
+
 /* Threads of this process now, a sanitizer's own left out; or 0 if /proc can't
  * say. */
 int rt_thread_count(void);

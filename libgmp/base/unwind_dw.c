@@ -16,7 +16,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,29 +38,16 @@ static void __printf(2, 3) note(struct rt_unwind *u, const char *fmt, ...)
 
 /* ---- loading ------------------------------------------------------- */
 
-/* Called for the program itself, then, as it returns 1, for no library. */
-static int has_interpreter(struct dl_phdr_info *program, size_t size, void *found)
-{
-	(void)size;
-	for (int i = 0; i < program->dlpi_phnum; i++)
-		if (program->dlpi_phdr[i].p_type == PT_INTERP)
-			*(bool *)found = true;
-	return 1;
-}
-
 /* False: u->note says why not. */
 static bool dw_load(struct rt_unwind *u, bool no_libdw)
 {
-	bool dynamic = false, fault = rt_fault();
+	bool fault = rt_fault();
 	const char *why = "not wanted";
 	void *lib = NULL;
 
 	if (rt_dw.loaded && !no_libdw)
 		return true;
-	/* A static program has no room for a library's thread-locals: the
-	 * load would succeed, the first call crash. */
-	dl_iterate_phdr(has_interpreter, &dynamic);
-	if (!dynamic) {
+	if (rt_program_is_static()) {
 		note(u, "stacks are short: the program is linked statically");
 		return false;
 	}
