@@ -101,6 +101,18 @@ DEP_LIBS := $(if $(findstring <urcu,$(DEP_HEADERS)),-lurcu-bp) \
 LIBS := -pthread $(strip $(DEP_LIBS)) -ldl
 LINK := $(CODEGEN) $(OPT) -g $(LTO_LD) $(LDFLAGS)
 
+# The bpf backend's programs. What is missing for them; nothing: they are built
+# and go into the library. BPF=0 leaves them out.
+BPF ?= 1
+BPF_CLANG ?= clang
+BPFTOOL ?= $(firstword $(shell command -v bpftool) $(wildcard /usr/sbin/bpftool) bpftool)
+BPF_SRC := bpf/gmprt.bpf.c
+BPF_LACKS := $(if $(filter 1,$(BPF)),$(if $(CROSS_COMPILE),a native build,$(shell \
+	for t in '$(BPF_CLANG)' '$(BPFTOOL)'; do command -v "$$t" >/dev/null || echo "$$t"; done; \
+	echo '\#include <bpf/libbpf.h>' | $(CC) $(CPPFLAGS) -E -xc - >/dev/null 2>&1 || echo libbpf-dev)),BPF=1)
+BPF_SKEL := $(if $(BPF_LACKS),,$(patsubst %,$(O)/bpf/gmprt.skel.h,$(wildcard $(BPF_SRC))))
+LIB_CPPFLAGS += $(if $(BPF_SKEL),-DRT_WITH_BPF -isystem $(O)/bpf)
+
 # A cross build finds liburcu here; see tools/build/cross-sysroot.
 ifneq ($(SYSROOT_OVERLAY),)
 LIB_CPPFLAGS += -isystem $(SYSROOT_OVERLAY)/usr/include/$(ARCH)-linux-gnu -isystem $(SYSROOT_OVERLAY)/usr/include
@@ -162,6 +174,7 @@ endef
 .PHONY: all lib examples tests stress-tests
 all: lib examples $(if $(wildcard $(HARNESS)),tests)
 lib: $(SO) $(O)/libgmprt.so $(A)
+	@$(if $(and $(wildcard $(BPF_SRC)),$(BPF_LACKS)),echo "gmprt: built without the bpf backend: it needs $(strip $(BPF_LACKS)) (make deps)",:)
 examples: $(EXAMPLES)
 	@:
 	$(foreach e,$(EXAMPLES_LEFT_OUT),@echo "gmprt: examples/$(e) is left out: pkg-config finds no $(NEEDS_$(e)) (make deps)"$(newline))
@@ -202,6 +215,18 @@ $(O)/obj/%.o: libgmp/%.S $(O)/flags
 	$(call say,AS,$*.o)
 	@mkdir -p $(@D)
 	$(Q)$(call compile,$(LIB_CPPFLAGS))
+
+# For any kernel (CO-RE), so it takes nothing from the one that runs here.
+$(O)/bpf/gmprt.bpf.o: $(BPF_SRC) $(O)/flags
+	$(call say,BPF,gmprt.bpf.o)
+	@mkdir -p $(@D)
+	$(Q)$(BPF_CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) -MMD -MP -MF $(@:.o=.d) \
+		-Ilibgmp -idirafter /usr/include/$(ARCH)-linux-gnu -c -o $@ $<
+
+$(O)/bpf/gmprt.skel.h: $(O)/bpf/gmprt.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name gmprt_bpf >$@.tmp && mv $@.tmp $@
+
+$(O)/obj/core/upcall_load.o: $(BPF_SKEL)
 
 # A missing header is the commonest failure of a first build.
 $(O)/headers: $(O)/flags
@@ -376,7 +401,7 @@ lint:
 
 fmt:
 	@command -v clang-format >/dev/null || { echo "gmprt: no clang-format: run 'make deps'" >&2; exit 1; }
-	clang-format -i $(or $(F),$(shell find libgmp examples tests tools -name '*.[ch]' ! -path 'tests/model/*'))
+	clang-format -i $(or $(F),$(shell find libgmp bpf examples tests tools -name '*.[ch]' ! -path 'tests/model/*'))
 
 demo:
 	@tools/build/deps build
@@ -436,4 +461,4 @@ help:
 
 .SECONDARY: $(addsuffix .o,$(UNIT) $(API) $(STRESS))
 
--include $(wildcard $(O)/obj/*/*.d $(O)/obj/examples/*.d $(O)/obj/examples/*/*.d $(O)/tests/*/*.d)
+-include $(wildcard $(O)/bpf/*.d $(O)/obj/*/*.d $(O)/obj/examples/*.d $(O)/obj/examples/*/*.d $(O)/tests/*/*.d)

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * upcall_bpf.h - the bpf backend: programs, a session, registered threads
+ *
+ * Mechanism only. The kernel's side frees the P of a registered thread that
+ * blocks (abi/gmprt_abi.h); to store states and numbers into the slots, to stand
+ * by and to take is its user's.
+ *
+ * One process loads the programs for itself: they are attached for as long as
+ * the process has them open, so nothing is left when it is killed.
+ *
+ * Who may call what: open, close and forked by one thread at a time; register
+ * and unregister by any thread, for itself. close() while threads are
+ * registered is right: no P is freed from then on.
+ */
+#ifndef RT_CORE_UPCALL_BPF_H
+#define RT_CORE_UPCALL_BPF_H
+
+#include <stdbool.h>
+
+#include "abi/gmprt_abi.h"
+#include "base/compiler.h"
+
+struct rt_upcall_shape {
+	uint32_t nr_ps;
+	uint32_t nr_ms;    /* slots; number 0 is nobody's */
+	uint32_t p_stride; /* in blocks; 0: 1 */
+	bool no_hold;      /* for tests: as on a kernel that has no such kfunc */
+};
+
+struct rt_upcall_bpf {
+	struct gmprt_abi_head *head; /* the session's memory */
+	size_t bytes;
+	uint32_t session;
+	uint64_t key;
+	int call_fd;                       /* the program gmprt_call */
+	int space_fd;                      /* the memory; to map P slots elsewhere too */
+	int wake_fd;                       /* readable after a P with `wake` set was freed */
+	int show_fd;                       /* the iterator's link, for rt_bpf_iter() */
+	unsigned long *wake_read;          /* a page */
+	const unsigned long *wake_written; /* another */
+	struct gmprt_bpf *skel;
+	char why[240];
+};
+
+/* 0; or -errno, and u->why says in one line what failed and what to do. Then u
+ * need not be closed. */
+int rt_upcall_bpf_open(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape) __must_check;
+void rt_upcall_bpf_close(struct rt_upcall_bpf *u);
+
+/* The calling thread is M number m (from 1) until it ends, or calls exec or
+ * this. 0 or -errno: -ERANGE no such slot, -EBUSY another thread has it, or
+ * this thread is registered, -EPERM this is not the process that registered first. */
+int rt_upcall_bpf_register(struct rt_upcall_bpf *u, uint32_t m) __must_check;
+int rt_upcall_bpf_unregister(struct rt_upcall_bpf *u);
+
+/* Before wake_fd is waited for again. */
+void rt_upcall_bpf_drain(struct rt_upcall_bpf *u);
+
+/* In the child of fork(), before it touches a slot: the memory is blank and its
+ * own, the session the parent's. 0 or -errno. */
+int rt_upcall_bpf_forked(struct rt_upcall_bpf *u) __must_check;
+
+static inline struct gmprt_abi_p *rt_upcall_p(const struct gmprt_abi_head *h, uint32_t p)
+{
+	return (struct gmprt_abi_p *)(void *)h + h->p_first + (size_t)p * h->p_stride;
+}
+
+static inline struct gmprt_abi_m *rt_upcall_m(const struct gmprt_abi_head *h, uint32_t m)
+{
+	return (struct gmprt_abi_m *)((struct gmprt_abi_p *)(void *)h + h->m_first) + m;
+}
+
+#endif

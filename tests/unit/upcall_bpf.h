@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * upcall_bpf.h - for tests of the bpf backend: a session, a thread that plays M 1
+ */
+#ifndef TESTS_UNIT_UPCALL_BPF_H
+#define TESTS_UNIT_UPCALL_BPF_H
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/sys.h"
+#include "core/upcall_bpf.h"
+
+#include "lib/gtest.h"
+
+#define NR_PS 3
+#define NR_MS 8
+#define WORD1 gmprt_abi_word(7, 1, GMPRT_P_RUNNING) /* M 1 has it */
+#define FREED gmprt_abi_with_state(WORD1, GMPRT_P_FREED)
+#define TAKEN gmprt_abi_word(8, 2, GMPRT_P_RUNNING)
+
+static struct rt_upcall_bpf u;
+static struct gmprt_abi_p *p0;
+static struct gmprt_abi_m *m1;
+static long sigurgs;
+
+static void on_sigurg(int sig)
+{
+	g_inc(&sigurgs);
+}
+
+static void slots(void)
+{
+	p0 = rt_upcall_p(u.head, 0);
+	m1 = rt_upcall_m(u.head, 1);
+}
+
+static void on_cpu(pthread_t thread, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	G_OK(pthread_setaffinity_np(thread, sizeof(set), &set));
+}
+
+static void *runs_when_idle(void *arg)
+{
+	struct sched_param none = { 0 };
+
+	pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+	for (;;)
+		sched_yield();
+	return arg;
+}
+
+/* One CPU, which is never idle: switches from an idle thread may go unseen (see
+ * bpf/block.h). */
+static void never_idle(void)
+{
+	pthread_t t;
+
+	on_cpu(pthread_self(), sched_getcpu());
+	G_OK(pthread_create(&t, NULL, runs_when_idle, NULL));
+	G_OK(pthread_detach(t));
+}
+
+/* False: skip, u.why says why. */
+static bool opened(bool no_hold)
+{
+	struct sigaction sa = { .sa_handler = on_sigurg, .sa_flags = SA_RESTART };
+	struct rt_upcall_shape shape = { .nr_ps = NR_PS, .nr_ms = NR_MS, .no_hold = no_hold };
+	int r = rt_upcall_bpf_open(&u, &shape);
+
+	if (r == -EPERM || r == -EACCES || r == -ENOSYS)
+		return false;
+	if (r)
+		G_FAIL("%d: %s", r, u.why);
+	sigaction(SIGURG, &sa, NULL);
+	slots();
+	never_idle();
+	return true;
+}
+
+static uint64_t word(void)
+{
+	return load_acq(&p0->word);
+}
+
+#define UNTIL(cond)                   \
+	do {                          \
+		while (!(cond))       \
+			g_nap(50000); \
+	} while (0)
+
+/* The harness would run the body although the fixture's setup was skipped. */
+#define BPF_TEST(fixture, claim)                            \
+	static void claim##_body(struct __test_metadata *); \
+	TEST_F(fixture, claim)                              \
+	{                                                   \
+		if (!u.head)                                \
+			SKIP(return, "%s", u.why);          \
+		claim##_body(_metadata);                    \
+	}                                                   \
+	static void claim##_body(struct __test_metadata *_metadata)
+
+/* ---- an M ----------------------------------------------------------- */
+
+struct m {
+	pthread_t thread;
+	uint32_t state;
+	int pipe[2];
+	int tid;
+	void (*does)(struct m *m);
+	long done, leave;
+	uint64_t after; /* the P's word as it came back */
+	long signals;
+};
+
+static void blocks_in_read(struct m *m)
+{
+	char c;
+
+	G_EQ(1, read(m->pipe[0], &c, 1));
+	m->after = word();
+	m->signals = g_load(&sigurgs);
+}
+
+static void *m_thread(void *arg)
+{
+	struct m *m = arg;
+
+	G_OK(rt_upcall_bpf_register(&u, 1));
+	store_rlx(&m1->state, m->state);
+	store_rlx(&m1->p, 0);
+	store_rel(&p0->word, WORD1);
+	store_rel(&m->tid, (int)syscall(SYS_gettid));
+	m->does(m);
+	g_store(&m->done, 1);
+	while (!g_load(&m->leave))
+		sched_yield();
+	return NULL;
+}
+
+static void m_start(struct m *m, void (*does)(struct m *))
+{
+	m->does = does;
+	G_OK(pipe(m->pipe));
+	G_OK(pthread_create(&m->thread, NULL, m_thread, m));
+	UNTIL(load_acq(&m->tid));
+}
+
+static void m_wakes(struct m *m)
+{
+	G_EQ(1, write(m->pipe[1], "x", 1));
+	UNTIL(g_load(&m->done));
+}
+
+static void m_ends(struct m *m)
+{
+	g_store(&m->leave, 1);
+	G_OK(pthread_join(m->thread, NULL));
+}
+
+#endif
