@@ -6,7 +6,7 @@
  * the programs. Rejected: a vmlinux.h made by bpftool from the building
  * machine's kernel. It would tie the build to that kernel (one before 6.18 has
  * no struct bpf_task_work, machines that build packages often show no BTF at
- * all), and makes clang read 130,000 lines for the ten fields below.
+ * all), and makes clang read 130,000 lines for the few fields below.
  *
  * What differs, by the version that brought it:
  *   5.14  "syscall" programs, run by their fd (gmprt_call)

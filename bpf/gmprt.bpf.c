@@ -23,13 +23,14 @@
  *		only returns; 84 with gmprt_switch: the kernel's own cost of a
  *		tracepoint with a program
  *   0 ns	more for a system call of a registered thread that does not block
- *   2.0 us	from an M's call of read() on an empty pipe to a hot standby that
- *		has its P, on the same CPU (median of 3,000)
+ *   1.9 us	from an M's call of read() on an empty pipe to a hot standby that
+ *		has its P, on the same CPU (median of 3,000); 2.3 where each of
+ *		these blocks ends with a SIGURG as well
  *
- * Rejected: tp_btf/sched_entry_tp (from 6.17 on), at the entry of schedule(). It
- * comes for each yield and for each M that then does not leave the CPU, costs 10
- * to 30 ns more a switch, and the standby has the P no earlier (2.0 us); the
- * switch to an M that comes back would have to be seen as well.
+ * Rejected: tp_btf/sched_entry_tp, at the entry of schedule(), which newer kernels
+ * have. It comes for each yield and for each M that then does not leave the CPU,
+ * costs 10 to 40 ns more, and the standby has the P no earlier; the switch to an M
+ * that comes back would have to be seen as well.
  */
 #include "life.h"
 

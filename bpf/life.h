@@ -40,7 +40,7 @@ static __always_inline void ended(struct task_struct *task, bool exec)
 		m->kflags = GMPRT_MF_GONE;
 	}
 	if (s && exec)
-		s->over = 1;
+		s->mm = ~0ULL; /* nobody's: the address may be used again */
 	if (t)
 		forget(task, t);
 }
@@ -99,7 +99,7 @@ static __always_inline int call(const struct gmprt_abi_call *c)
 	__u32 nr = c->session;
 	struct gmprt_session *s = bpf_map_lookup_elem(&gmprt_sessions, &nr);
 
-	if (!s || !c->key || s->key != c->key || s->over || !is_its_process(s, self))
+	if (!s || !c->key || s->key != c->key || !is_its_process(s, self))
 		return -GMPRT_EPERM;
 	switch (c->op) {
 	case GMPRT_OP_REGISTER:

@@ -22,10 +22,10 @@ enum gmprt_hold_kind {
  * to anyone; the rest is the programs'. */
 struct gmprt_session {
 	__u64 key; /* 0: none */
-	__u64 mm;  /* of the first thread that registered */
+	__u64 mm;  /* of the first thread that registered; 0: nobody yet */
 	__u32 nr_ps, nr_ms;
 	__u32 p_first, p_stride, m_first;
-	__u32 over; /* the process has begun another program */
+	__u32 unused;
 };
 
 _Static_assert(sizeof(struct gmprt_session) == 40, "the same for compiler and clang -target bpf");

@@ -96,6 +96,16 @@ no_compiler() {
 	make O="$work/none" clean
 }
 
+no_bpf_tools() {
+	mkdir bpf
+	: >bpf/gmprt.bpf.c
+	make CC="$CC" O="$work/nobpf" BPF_CLANG=no-such-clang BPFTOOL=no-such-bpftool lib >"$work/said" 2>&1
+	cat "$work/said"
+	[ -e "$work/nobpf/libgmprt.so.0" ]
+	grep -q '^gmprt: built without the bpf backend: it needs no-such-clang no-such-bpftool' "$work/said"
+	rm -r bpf
+}
+
 compile_error_fails() {
 	later
 	echo 'int rt_broken(void) { return nonsense; }' >libgmp/core/broken.c
@@ -122,4 +132,5 @@ t "make -j8 builds the same" in_parallel
 t "make clean removes what make made, twice in a row too" clean_own
 t "make clean spares a folder that make did not make" clean_spares_others
 t "a missing compiler gets one line that says what to do, and make clean works" no_compiler
+t "without clang and bpftool the bpf backend is left out, aloud" no_bpf_tools
 finish

@@ -28,18 +28,18 @@ static struct gmprt_abi_p *p0;
 static struct gmprt_abi_m *m1;
 static long sigurgs;
 
-static void on_sigurg(int sig)
+static inline void on_sigurg(int sig)
 {
 	g_inc(&sigurgs);
 }
 
-static void slots(void)
+static inline void slots(void)
 {
 	p0 = rt_upcall_p(u.head, 0);
 	m1 = rt_upcall_m(u.head, 1);
 }
 
-static void on_cpu(pthread_t thread, int cpu)
+static inline void on_cpu(pthread_t thread, int cpu)
 {
 	cpu_set_t set;
 
@@ -48,7 +48,7 @@ static void on_cpu(pthread_t thread, int cpu)
 	G_OK(pthread_setaffinity_np(thread, sizeof(set), &set));
 }
 
-static void *runs_when_idle(void *arg)
+static inline void *runs_when_idle(void *arg)
 {
 	struct sched_param none = { 0 };
 
@@ -60,7 +60,7 @@ static void *runs_when_idle(void *arg)
 
 /* One CPU, which is never idle: switches from an idle thread may go unseen (see
  * bpf/block.h). */
-static void never_idle(void)
+static inline void never_idle(void)
 {
 	pthread_t t;
 
@@ -70,11 +70,10 @@ static void never_idle(void)
 }
 
 /* False: skip, u.why says why. */
-static bool opened(bool no_hold)
+static inline bool opened_as(const struct rt_upcall_shape *shape)
 {
 	struct sigaction sa = { .sa_handler = on_sigurg, .sa_flags = SA_RESTART };
-	struct rt_upcall_shape shape = { .nr_ps = NR_PS, .nr_ms = NR_MS, .no_hold = no_hold };
-	int r = rt_upcall_bpf_open(&u, &shape);
+	int r = rt_upcall_bpf_open(&u, shape);
 
 	if (r == -EPERM || r == -EACCES || r == -ENOSYS)
 		return false;
@@ -82,11 +81,20 @@ static bool opened(bool no_hold)
 		G_FAIL("%d: %s", r, u.why);
 	sigaction(SIGURG, &sa, NULL);
 	slots();
+	return true;
+}
+
+static inline bool opened(bool no_hold)
+{
+	struct rt_upcall_shape shape = { .nr_ps = NR_PS, .nr_ms = NR_MS, .no_hold = no_hold };
+
+	if (!opened_as(&shape))
+		return false;
 	never_idle();
 	return true;
 }
 
-static uint64_t word(void)
+static inline uint64_t word(void)
 {
 	return load_acq(&p0->word);
 }
@@ -121,7 +129,7 @@ struct m {
 	long signals;
 };
 
-static void blocks_in_read(struct m *m)
+static inline void blocks_in_read(struct m *m)
 {
 	char c;
 
@@ -130,7 +138,7 @@ static void blocks_in_read(struct m *m)
 	m->signals = g_load(&sigurgs);
 }
 
-static void *m_thread(void *arg)
+static inline void *m_thread(void *arg)
 {
 	struct m *m = arg;
 
@@ -146,7 +154,7 @@ static void *m_thread(void *arg)
 	return NULL;
 }
 
-static void m_start(struct m *m, void (*does)(struct m *))
+static inline void m_start(struct m *m, void (*does)(struct m *))
 {
 	m->does = does;
 	G_OK(pipe(m->pipe));
@@ -154,13 +162,13 @@ static void m_start(struct m *m, void (*does)(struct m *))
 	UNTIL(load_acq(&m->tid));
 }
 
-static void m_wakes(struct m *m)
+static inline void m_wakes(struct m *m)
 {
 	G_EQ(1, write(m->pipe[1], "x", 1));
 	UNTIL(g_load(&m->done));
 }
 
-static void m_ends(struct m *m)
+static inline void m_ends(struct m *m)
 {
 	g_store(&m->leave, 1);
 	G_OK(pthread_join(m->thread, NULL));
