@@ -27,7 +27,7 @@
  * the caller.
  *
  * Invariants: slots[top..bottom-1] hold tasks or holes, never more than 255;
- * `bottom` is written by the owner, `top` under the lock. A task in a slot
+ * `fork_bottom` is written by the owner, `fork_top` under the lock. A task in a slot
  * belongs to nobody; out of it to whoever took it.
  *
  * A queue that is full says so, and gmprt_fork() makes an ordinary goroutine.
@@ -41,71 +41,60 @@
 #ifndef RT_CORE_FORKQ_H
 #define RT_CORE_FORKQ_H
 
-#include "base/atomic.h"
-#include "base/spin.h"
-
-#define RT_FORKQ_SIZE 256u
-
-struct gmprt_task;
-
-struct rt_forkq {
-	uint32_t top __cacheline; /* under lock; the owner reads */
-	rt_spin lock;
-	uint32_t bottom __cacheline; /* owner; thieves read */
-	struct gmprt_task *slot[RT_FORKQ_SIZE] __cacheline;
-};
+#include "base/point.h"
+#include "core/pq.h"
 
 /* Owner. True, and where it lies in *at (for rt_forkq_remove); false: full. */
-static __always_inline_ bool rt_forkq_push(struct rt_forkq *q, struct gmprt_task *t, uint32_t *at)
+static __always_inline_ bool rt_forkq_push(struct rt_pq *q, struct gmprt_task *t, uint32_t *at)
 {
-	uint32_t b = q->bottom;
+	uint32_t b = q->fork_bottom;
 
 	/*
 	 * One slot stays free: a thief has moved top before it empties the
 	 * slot. Signed: one that is about to step back shows top = bottom + 1.
 	 */
-	if (unlikely((int32_t)(b - load_acq(&q->top)) >= (int32_t)RT_FORKQ_SIZE - 1))
+	if (unlikely((int32_t)(b - load_acq(&q->fork_top)) >= (int32_t)RT_FORKQ_SIZE - 1))
 		return false;
 	*at = b;
-	store_rel(&q->slot[b % RT_FORKQ_SIZE], t); /* pairs with who takes the slot */
-	store_rel(&q->bottom, b + 1); /* pairs with load_acq in steal */
+	store_rel(&q->forked[b % RT_FORKQ_SIZE], t); /* pairs with who takes the slot */
+	store_rel(&q->fork_bottom, b + 1); /* pairs with load_acq in steal */
 	return true;
 }
 
 /* Owner, on conflict: true if slot `at`, the bottom one, is the caller's now. */
-bool rt_forkq_pop_slow(struct rt_forkq *q, uint32_t at);
+bool rt_forkq_pop_slow(struct rt_pq *q, uint32_t at);
 
 /*
  * Owner. Takes t, which was pushed to `at`, if it is the last one. False: it
  * is not there any more, or not last. The slot is compared as well as the
  * place: the scheduler may have popped t, and the place been pushed anew.
  */
-static __always_inline_ bool rt_forkq_pop_own(struct rt_forkq *q, struct gmprt_task *t,
+static __always_inline_ bool rt_forkq_pop_own(struct rt_pq *q, struct gmprt_task *t,
 					      uint32_t at)
 {
-	if (unlikely(q->bottom != at + 1 || load_rlx(&q->slot[at % RT_FORKQ_SIZE]) != t))
+	if (unlikely(q->fork_bottom != at + 1 || load_rlx(&q->forked[at % RT_FORKQ_SIZE]) != t))
 		return false;
-	store_rel(&q->bottom, at); /* what lies below stays published */
+	store_rel(&q->fork_bottom, at); /* what lies below stays published */
 	smp_mb(); /* (1) */
-	if (unlikely((int32_t)(load_rlx(&q->top) - at) > 0))
+	if (unlikely((int32_t)(load_rlx(&q->fork_top) - at) > 0))
 		return rt_forkq_pop_slow(q, at);
-	store_rlx(&q->slot[at % RT_FORKQ_SIZE], NULL);
+	store_rlx(&q->forked[at % RT_FORKQ_SIZE], NULL);
 	return true;
 }
 
 /* Owner. The task pushed last of all that are left, or NULL. */
-struct gmprt_task *rt_forkq_pop_any(struct rt_forkq *q);
+struct gmprt_task *rt_forkq_pop_any(struct rt_pq *q);
 
 /* Anyone who joins t: takes it out of slot `at`. False: it has been taken. */
-bool rt_forkq_remove(struct rt_forkq *q, struct gmprt_task *t, uint32_t at);
+bool rt_forkq_remove(struct rt_pq *q, struct gmprt_task *t, uint32_t at);
 
 /* Anyone. The oldest task, or NULL. */
-struct gmprt_task *rt_forkq_steal(struct rt_forkq *q);
+struct gmprt_task *rt_forkq_steal(struct rt_pq *q);
 
 /* Anyone. A hint: slots in use, holes counted. */
-static inline uint32_t rt_forkq_len(const struct rt_forkq *q)
+static inline uint32_t rt_forkq_len(const struct rt_pq *q)
 {
-	uint32_t t = load_acq(&q->top), n = load_acq(&q->bottom) - t;
+	uint32_t t = load_acq(&q->fork_top), n = load_acq(&q->fork_bottom) - t;
 
 	return (int32_t)n > 0 ? n : 0;
 }

@@ -7,7 +7,7 @@
 #include "base/bug.h"
 #include "base/point.h"
 
-bool rt_runq_spill(struct rt_runq *q, rt_work *out)
+bool rt_runq_spill(struct rt_pq *q, rt_work *out)
 {
 	uint32_t h = load_acq(&q->head); /* pairs with a thief's cas */
 	uint32_t n = RT_RUNQ_SIZE / 2;
@@ -20,7 +20,7 @@ bool rt_runq_spill(struct rt_runq *q, rt_work *out)
 	return cas_acqrel(&q->head, h, h + n);
 }
 
-void rt_runq_drain(struct rt_runq *q, struct rt_worklist *out)
+void rt_runq_drain(struct rt_pq *q, struct rt_worklist *out)
 {
 	rt_work w = rt_runq_get_next(q);
 
@@ -30,7 +30,7 @@ void rt_runq_drain(struct rt_runq *q, struct rt_worklist *out)
 		rt_worklist_add(out, w);
 }
 
-uint32_t rt_runq_len(const struct rt_runq *q)
+uint32_t rt_runq_len(const struct rt_pq *q)
 {
 	/*
 	 * Emptiness must not be reported while an entry moves from `next` to
@@ -47,7 +47,7 @@ uint32_t rt_runq_len(const struct rt_runq *q)
 	}
 }
 
-rt_work rt_runq_steal(struct rt_runq *q, struct rt_runq *into)
+rt_work rt_runq_steal(struct rt_pq *q, struct rt_pq *into)
 {
 	uint32_t to = into->tail;
 
@@ -77,7 +77,7 @@ rt_work rt_runq_steal(struct rt_runq *q, struct rt_runq *into)
 	}
 }
 
-bool rt_runq_steal_next(struct rt_runq *q, rt_work seen)
+bool rt_runq_steal_next(struct rt_pq *q, rt_work seen)
 {
 	return cas_acqrel(&q->next, seen, 0);
 }

@@ -46,20 +46,10 @@
 
 #include "base/atomic.h"
 #include "base/point.h"
-#include "core/work.h"
-
-#define RT_RUNQ_SIZE 256u
-
-struct rt_runq {
-	uint32_t head __cacheline;
-	/* The owner writes these; thieves read. */
-	uint32_t tail __cacheline;
-	rt_work next;
-	rt_work ring[RT_RUNQ_SIZE] __cacheline;
-};
+#include "core/pq.h"
 
 /* Owner. The oldest entry of the ring, or 0. */
-static __always_inline_ rt_work rt_runq_get(struct rt_runq *q)
+static __always_inline_ rt_work rt_runq_get(struct rt_pq *q)
 {
 	uint32_t t = q->tail;
 
@@ -83,7 +73,7 @@ static __always_inline_ rt_work rt_runq_get(struct rt_runq *q)
 
 /* Owner. The n-th entry of the ring, or 0. It may be taken by a thief at any
  * time; memory of Gs and spawns stays readable all the same. */
-static inline rt_work rt_runq_peek(struct rt_runq *q, uint32_t n)
+static inline rt_work rt_runq_peek(struct rt_pq *q, uint32_t n)
 {
 	uint32_t h = load_rlx(&q->head);
 
@@ -91,7 +81,7 @@ static inline rt_work rt_runq_peek(struct rt_runq *q, uint32_t n)
 }
 
 /* Owner. Takes `next`, or 0. */
-static __always_inline_ rt_work rt_runq_get_next(struct rt_runq *q)
+static __always_inline_ rt_work rt_runq_get_next(struct rt_pq *q)
 {
 	if (!load_rlx(&q->next))
 		return 0;
@@ -100,7 +90,7 @@ static __always_inline_ rt_work rt_runq_get_next(struct rt_runq *q)
 
 /* Owner. Writes w behind the last entry without showing it: the caller stores
  * the returned value in q->tail with release order. False: the ring is full. */
-static __always_inline_ bool rt_runq_prepare(struct rt_runq *q, rt_work w, uint32_t *tail)
+static __always_inline_ bool rt_runq_prepare(struct rt_pq *q, rt_work w, uint32_t *tail)
 {
 	uint32_t t = q->tail;
 
@@ -113,13 +103,13 @@ static __always_inline_ bool rt_runq_prepare(struct rt_runq *q, rt_work w, uint3
 }
 
 /* Owner. How many puts will succeed at the least. */
-static inline uint32_t rt_runq_room(struct rt_runq *q)
+static inline uint32_t rt_runq_room(struct rt_pq *q)
 {
 	return RT_RUNQ_SIZE - (q->tail - load_acq(&q->head)); /* pairs with thieves' cas */
 }
 
 /* Owner. Puts w last. False: full, see rt_runq_spill(). */
-static __always_inline_ bool rt_runq_put(struct rt_runq *q, rt_work w)
+static __always_inline_ bool rt_runq_put(struct rt_pq *q, rt_work w)
 {
 	uint32_t t;
 
@@ -130,7 +120,7 @@ static __always_inline_ bool rt_runq_put(struct rt_runq *q, rt_work w)
 }
 
 /* Owner. Makes w the next to run; returns what was, or 0. */
-static __always_inline_ rt_work rt_runq_set_next(struct rt_runq *q, rt_work w)
+static __always_inline_ rt_work rt_runq_set_next(struct rt_pq *q, rt_work w)
 {
 	if (likely(!load_rlx(&q->next))) {
 		store_rel(&q->next, w); /* pairs with xchg in get and steal */
@@ -141,23 +131,23 @@ static __always_inline_ rt_work rt_runq_set_next(struct rt_runq *q, rt_work w)
 
 /* Owner, ring full. Takes the oldest half out, RT_RUNQ_SIZE / 2 entries. False
  * if thieves made room meanwhile: put again. */
-bool rt_runq_spill(struct rt_runq *q, rt_work *out);
+bool rt_runq_spill(struct rt_pq *q, rt_work *out);
 
 /* Owner. Moves everything, next first, to the end of *out. */
-void rt_runq_drain(struct rt_runq *q, struct rt_worklist *out);
+void rt_runq_drain(struct rt_pq *q, struct rt_worklist *out);
 
 /* Anyone. A hint that may be old as soon as it is returned: entries, with
  * `next` counted. */
-uint32_t rt_runq_len(const struct rt_runq *q);
+uint32_t rt_runq_len(const struct rt_pq *q);
 
 /*
  * A thief, owner of `into` (whose ring is empty), takes half of q's ring,
  * rounded up: all but the last of them go into `into`, the last is returned;
  * 0: nothing there. Does not touch q->next.
  */
-rt_work rt_runq_steal(struct rt_runq *q, struct rt_runq *into);
+rt_work rt_runq_steal(struct rt_pq *q, struct rt_pq *into);
 
 /* A thief takes q->next if it still is `seen`. */
-bool rt_runq_steal_next(struct rt_runq *q, rt_work seen);
+bool rt_runq_steal_next(struct rt_pq *q, rt_work seen);
 
 #endif

@@ -32,7 +32,7 @@ void rt_block_enter(void)
 	p = m->p;
 	g->flags |= RT_G_BLOCKING;
 	count_inc(&p->n.blocks);
-	store_rlx(&p->blocked_ns, rt_runq_len(&p->rq) ? rt_now_ns() : 0);
+	store_rlx(&p->blocked_ns, rt_runq_len(&p->q) ? rt_now_ns() : 0);
 	rt_point();
 	/* (a) in kport.h: publishes the queues to who takes the P. */
 	store_rel(&p->slot.word, rt_pword_blocked(m->pword));

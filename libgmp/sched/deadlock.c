@@ -110,7 +110,7 @@ static uint32_t starved_tasks(struct rt_sched *s)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; load_rlx(&s->no_stack) && i < s->nr_ps; i++)
-		n += rt_forkq_len(&s->ps[i].fq);
+		n += rt_forkq_len(&s->ps[i].q);
 	return n;
 }
 

@@ -26,16 +26,16 @@ static rt_work fair_look(struct rt_m *m)
 	if (rt_timers_next(&p->timers) != RT_FOREVER)
 		rt_timers_run_g0(m, rt_now_ns());
 	rt_poll_rarely_g0(m);
-	w = p->rounds % 4 == 0 ? rt_forked_take(p, &p->fq, true) : 0;
+	w = p->rounds % 4 == 0 ? rt_forked_take(p, &p->q, true) : 0;
 	return w ? w : rt_grq_get(m->s, p, 1);
 }
 
 /* The slice that `next` inherits is over: it queues behind the others. */
 static void next_to_ring(struct rt_p *p)
 {
-	rt_work w = rt_runq_get_next(&p->rq);
+	rt_work w = rt_runq_get_next(&p->q);
 
-	if (w && !rt_runq_put(&p->rq, w))
+	if (w && !rt_runq_put(&p->q, w))
 		rt_put_slow(p, w);
 }
 
@@ -63,15 +63,15 @@ static bool attend(struct rt_m *m)
 static rt_work find_local(struct rt_m *m)
 {
 	struct rt_p *p = m->p;
-	rt_work w = rt_runq_get_next(&p->rq);
+	rt_work w = rt_runq_get_next(&p->q);
 
 	if (w) {
 		store_rlx(&p->streak, load_rlx(&p->streak) + 1);
 		return w;
 	}
 	count_inc(&p->slices);
-	w = rt_runq_get(&p->rq);
-	return w ? w : rt_forked_take(p, &p->fq, false);
+	w = rt_runq_get(&p->q);
+	return w ? w : rt_forked_take(p, &p->q, false);
 }
 
 static bool may_spin(struct rt_m *m)
@@ -95,7 +95,7 @@ static rt_work find_elsewhere(struct rt_m *m)
 	if (w)
 		return w;
 	rt_timers_run_all_g0(m);
-	w = rt_runq_get(&p->rq);
+	w = rt_runq_get(&p->q);
 	if (w)
 		return w;
 	w = rt_poll_g0(m);

@@ -36,7 +36,7 @@ void rt_grq_put_array(struct rt_sched *s, const rt_work *w, uint32_t n)
 
 rt_work rt_grq_get_locked(struct rt_sched *s, struct rt_p *p, uint32_t most)
 {
-	uint32_t n = s->grq.n / s->maxprocs + 1, room = rt_runq_room(&p->rq);
+	uint32_t n = s->grq.n / s->maxprocs + 1, room = rt_runq_room(&p->q);
 	rt_work first;
 
 	if (n > RT_RUNQ_SIZE / 2)
@@ -47,7 +47,7 @@ rt_work rt_grq_get_locked(struct rt_sched *s, struct rt_p *p, uint32_t most)
 		n = room + 1;
 	first = rt_workq_get(&s->grq);
 	for (rt_work w; n > 1 && (w = rt_workq_get(&s->grq)); n--)
-		(void)rt_runq_put(&p->rq, w); /* there is room: only the owner puts */
+		(void)rt_runq_put(&p->q, w); /* there is room: only the owner puts */
 	store_rel(&s->grq_len, s->grq.n);
 	return first;
 }

@@ -266,7 +266,7 @@ void rt_m_refused(struct rt_sched *s, struct rt_p *p, bool spinning, int why)
 	if (!m) {
 		/* Its queue is nobody's: to where those look who come back, and
 		 * sysmon on behalf of Ms that can run one goroutine only. */
-		rt_runq_drain(&p->rq, &l);
+		rt_runq_drain(&p->q, &l);
 		rt_grq_put_locked(s, &l);
 		waits = rt_any_work(s);
 		rt_procs_put_locked(s, p);

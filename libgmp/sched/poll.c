@@ -39,7 +39,7 @@ void rt_poll_spread_g0(struct rt_m *m, struct rt_worklist *ready)
 		return;
 	while ((w = rt_worklist_pop(ready))) {
 		store_rlx(&rt_work_to_g(w)->reason, RT_REASON_NONE);
-		if (!rt_runq_put(&m->p->rq, w))
+		if (!rt_runq_put(&m->p->q, w))
 			rt_put_slow(m->p, w);
 	}
 	rt_wake_others(m->s);
@@ -71,7 +71,7 @@ rt_work rt_poll_g0(struct rt_m *m)
 void rt_poll_rarely_g0(struct rt_m *m)
 {
 	struct rt_worklist ready = { 0 };
-	int room = (int)rt_runq_room(&m->p->rq);
+	int room = (int)rt_runq_room(&m->p->q);
 	int64_t now;
 
 	if (!room || !rt_poll_is_due(m->s))

@@ -424,7 +424,7 @@ static bool someone_waits(struct rt_sched *s, struct rt_p *p, int64_t now)
 		return true;
 	if (load_rlx(&s->nr_idle_ps))
 		return false;
-	return rt_runq_len(&p->rq) || rt_forkq_len(&p->fq) || load_rlx(&s->grq_len) ||
+	return rt_runq_len(&p->q) || rt_forkq_len(&p->q) || load_rlx(&s->grq_len) ||
 	       rt_timers_next(&p->timers) <= now;
 }
 

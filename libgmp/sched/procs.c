@@ -48,7 +48,7 @@ static void p_retire_locked(struct rt_sched *s, struct rt_p *p)
 	struct rt_worklist l = { 0 };
 	uint64_t w = load_rlx(&p->slot.word);
 
-	rt_runq_drain(&p->rq, &l);
+	rt_runq_drain(&p->q, &l);
 	rt_grq_put_locked(s, &l);
 	/* Forked tasks and what timers cannot be moved stay where thieves
 	 * look: steal.c goes over all Ps there ever were. */

@@ -29,8 +29,8 @@ void rt_put_slow(struct rt_p *p, rt_work w)
 {
 	rt_work half[RT_RUNQ_SIZE / 2 + 1];
 
-	while (!rt_runq_spill(&p->rq, half))
-		if (rt_runq_put(&p->rq, w))
+	while (!rt_runq_spill(&p->q, half))
+		if (rt_runq_put(&p->q, w))
 			return; /* thieves made room */
 	half[RT_RUNQ_SIZE / 2] = w;
 	count_inc(&p->n.overflows);

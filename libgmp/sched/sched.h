@@ -83,8 +83,12 @@ struct rt_p_stats {
 };
 
 struct rt_p {
+	/* What others look at, as the ABI has it (core/kport.h, core/pq.h). */
+	struct rt_pslot slot;
+	struct rt_pq q;
+
 	/* The hot lines. */
-	struct rt_sched *s;
+	struct rt_sched *s __cacheline;
 	struct rt_m *m; /* the holder; dumps read */
 	uint32_t id;
 	uint32_t countdown;       /* picks until the fairness look */
@@ -97,10 +101,7 @@ struct rt_p {
 	struct rt_magazine spawns;
 	struct rt_p_stats n;
 
-	struct rt_pslot slot;           /* kport.h says who */
 	uint32_t attention __cacheline; /* anyone, atomic or */
-	struct rt_runq rq;
-	struct rt_forkq fq;
 	struct rt_timers timers __cacheline;
 	int64_t batch_ns;           /* when timers woke several at once; 0: done */
 	uint32_t quick;             /* such batches in a row that were done quickly */
@@ -328,7 +329,7 @@ rt_work rt_steal_g0(struct rt_m *m);
 bool rt_any_work(struct rt_sched *s);
 /* A forked task out of `from`, as a goroutine begun for p; or 0. oldest: as a
  * thief; else the last one, of p's own queue. */
-rt_work rt_forked_take(struct rt_p *p, struct rt_forkq *from, bool oldest);
+rt_work rt_forked_take(struct rt_p *p, struct rt_pq *from, bool oldest);
 
 /* ---- timer.c ------------------------------------------------------ */
 

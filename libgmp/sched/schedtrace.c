@@ -89,7 +89,7 @@ static void put_ps_short(struct text *t, struct rt_sched *s, uint32_t n)
 {
 	put(t, " [");
 	for (uint32_t i = 0; i < n; i++)
-		put(t, " %u", rt_runq_len(&s->ps[i].rq));
+		put(t, " %u", rt_runq_len(&s->ps[i].q));
 	put(t, " ] schedticks=[ ");
 	for (uint32_t i = 0; i < n; i++)
 		put(t, "%llu ", (unsigned long long)load_rlx(&s->ps[i].slices));
@@ -103,7 +103,7 @@ static __no_tsan __noinline void put_p(struct text *t, const struct rt_p *p)
 	put(t, "  P%u: status=%d schedtick=%llu syscalltick=%llu", p->id, p_status(p),
 	    (unsigned long long)load_rlx(&p->slices), (unsigned long long)load_rlx(&p->n.blocks));
 	put_id(t, " m=", m != 0, m);
-	put(t, " runqsize=%u gfreecnt=%u timerslen=%u\n", rt_runq_len(&p->rq),
+	put(t, " runqsize=%u gfreecnt=%u timerslen=%u\n", rt_runq_len(&p->q),
 	    *(volatile const uint32_t *)&p->gs.nr_cur + *(volatile const uint32_t *)&p->gs.nr_other,
 	    *(volatile const uint32_t *)&p->timers.nr);
 }

@@ -25,7 +25,7 @@ static bool lies_idle(struct rt_p *p, rt_work next)
 	do {
 		for (int i = 0; i < 8; i++)
 			cpu_relax();
-		if (load_rlx(&p->rq.next) != next || load_rlx(&p->countdown) != countdown)
+		if (load_rlx(&p->q.next) != next || load_rlx(&p->countdown) != countdown)
 			return false;
 	} while (rt_now_ns() < until);
 	return true;
@@ -33,9 +33,9 @@ static bool lies_idle(struct rt_p *p, rt_work next)
 
 static rt_work steal_next(struct rt_p *from)
 {
-	rt_work next = load_rlx(&from->rq.next);
+	rt_work next = load_rlx(&from->q.next);
 
-	if (!next || !lies_idle(from, next) || !rt_runq_steal_next(&from->rq, next))
+	if (!next || !lies_idle(from, next) || !rt_runq_steal_next(&from->q, next))
 		return 0;
 	store_rlx(&from->streak, 0); /* its wake-ups do pay */
 	return next;
@@ -43,10 +43,10 @@ static rt_work steal_next(struct rt_p *from)
 
 static rt_work steal_from(struct rt_m *m, struct rt_p *from, bool last_round)
 {
-	rt_work w = rt_runq_steal(&from->rq, &m->p->rq);
+	rt_work w = rt_runq_steal(&from->q, &m->p->q);
 
 	if (!w)
-		w = rt_forked_take(m->p, &from->fq, true);
+		w = rt_forked_take(m->p, &from->q, true);
 	if (w)
 		return w;
 	return last_round ? steal_next(from) : 0;
@@ -85,8 +85,8 @@ bool rt_any_work(struct rt_sched *s)
 	if (load_acq(&s->grq_len)) /* before the rings: a spill goes the other way */
 		return true;
 	for (uint32_t i = 0; i < n; i++)
-		if (rt_runq_len(&s->ps[i].rq) ||
-		    (rt_forkq_len(&s->ps[i].fq) && !load_rlx(&s->no_stack)))
+		if (rt_runq_len(&s->ps[i].q) ||
+		    (rt_forkq_len(&s->ps[i].q) && !load_rlx(&s->no_stack)))
 			return true;
 	return false;
 }

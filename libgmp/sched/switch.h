@@ -70,7 +70,7 @@ void rt_put_slow(struct rt_p *p, rt_work w);
 /* w will run next on m's P; what would have been next queues. */
 static __always_inline_ void rt_put_next(struct rt_p *p, rt_work w)
 {
-	rt_work old = rt_runq_set_next(&p->rq, w);
+	rt_work old = rt_runq_set_next(&p->q, w);
 
 	rt_check_holds(p);
 	rt_point();
@@ -78,7 +78,7 @@ static __always_inline_ void rt_put_next(struct rt_p *p, rt_work w)
 		rt_wake_for_next(p);
 		return;
 	}
-	if (unlikely(!rt_runq_put(&p->rq, old)))
+	if (unlikely(!rt_runq_put(&p->q, old)))
 		rt_put_slow(p, old);
 	rt_wake_others(p->s);
 }
@@ -109,13 +109,13 @@ static __always_inline_ rt_work rt_pick(struct rt_p *p)
 	store_rlx(&p->countdown, left);
 	if (unlikely(left == 0 || load_rlx(&p->attention)))
 		return 0;
-	w = rt_runq_get_next(&p->rq);
+	w = rt_runq_get_next(&p->q);
 	if (w) {
 		store_rlx(&p->streak, load_rlx(&p->streak) + 1);
 		return w;
 	}
 	count_inc(&p->slices);
-	return rt_runq_get(&p->rq);
+	return rt_runq_get(&p->q);
 }
 
 /*

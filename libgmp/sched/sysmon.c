@@ -73,7 +73,7 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now, bool over)
 			return false;
 	}
 	/* Nothing to run on it, and others are free for what may come. */
-	if (!rt_runq_len(&p->rq) && !rt_forkq_len(&p->fq) && !load_rlx(&s->grq_len) &&
+	if (!rt_runq_len(&p->q) && !rt_forkq_len(&p->q) && !load_rlx(&s->grq_len) &&
 	    load_rlx(&s->nr_idle_ps) + load_rlx(&s->nr_spinning) > 0 &&
 	    now - p->mon.blocked_ns < HELD_MS * RT_NS_PER_MS)
 		return false;
@@ -102,12 +102,12 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now, bool over)
 static void watch_slice(struct rt_p *p, int64_t now)
 {
 	uint64_t slices = load_rlx(&p->slices);
-	bool next = load_rlx(&p->rq.next);
+	bool next = load_rlx(&p->q.next);
 
 	if (p->mon.slices != slices) {
 		p->mon.slices = slices;
 		p->mon.slice_ns = now;
-	} else if (now - p->mon.slice_ns > SLICE_MS * RT_NS_PER_MS && rt_runq_len(&p->rq) > next) {
+	} else if (now - p->mon.slice_ns > SLICE_MS * RT_NS_PER_MS && rt_runq_len(&p->q) > next) {
 		fetch_or_seq(&p->attention, RT_ATT_SLICE);
 		p->mon.slice_ns = now;
 	}
@@ -116,7 +116,7 @@ static void watch_slice(struct rt_p *p, int64_t now)
 /* A wake-up for `next` was left out. True: keep looking closely. */
 static bool watch_next(struct rt_sched *s, struct rt_p *p)
 {
-	rt_work next = load_rlx(&p->rq.next);
+	rt_work next = load_rlx(&p->q.next);
 	uint64_t picks = load_rlx(&p->rounds) * RT_FAIR_TICK - load_rlx(&p->countdown);
 
 	if (!load_rlx(&p->skipped))

@@ -33,7 +33,7 @@ void rt_task_ended(struct rt_task *t)
 		rt_leave(m);
 }
 
-rt_work rt_forked_take(struct rt_p *p, struct rt_forkq *from, bool oldest)
+rt_work rt_forked_take(struct rt_p *p, struct rt_pq *from, bool oldest)
 {
 	struct gmprt_task *t;
 	struct rt_g *g;

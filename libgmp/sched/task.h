@@ -32,7 +32,7 @@
 struct rt_task {
 	void (*fn)(void *);
 	void *arg;
-	struct rt_forkq *queue; /* where it was pushed; NULL: a goroutine was made */
+	struct rt_pq *queue; /* where it was pushed; NULL: a goroutine was made */
 	uint32_t at;            /* and its place there */
 	uintptr_t state;
 };

@@ -42,7 +42,7 @@ enum {
 
 static uint32_t how_many(const struct rt_p *p)
 {
-	uint32_t len = rt_runq_len(&p->rq);
+	uint32_t len = rt_runq_len(&p->q);
 
 	return len + LEAST < RT_FIRE_MAX ? RT_FIRE_MAX - len : LEAST;
 }
@@ -76,7 +76,7 @@ static uint32_t fire(struct rt_m *m, struct rt_p *p, int64_t now)
 			continue;
 		nr_woken++;
 		store_rlx(&g->reason, RT_REASON_NONE);
-		if (!rt_runq_put(&m->p->rq, rt_work_g(g)))
+		if (!rt_runq_put(&m->p->q, rt_work_g(g)))
 			rt_put_slow(m->p, rt_work_g(g));
 	}
 	return nr_woken;

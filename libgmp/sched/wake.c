@@ -140,7 +140,7 @@ void rt_p_handoff(struct rt_sched *s, struct rt_p *p)
 	bool asleep;
 
 	rt_lock(s);
-	if (!s->stopping && !rt_runq_len(&p->rq) && !rt_forkq_len(&p->fq) && !s->grq.n &&
+	if (!s->stopping && !rt_runq_len(&p->q) && !rt_forkq_len(&p->q) && !s->grq.n &&
 	    p->id < s->maxprocs) {
 		/* Nothing to run. But timers, of which its own may be one,
 		 * and files need a keeper: an M that finds nothing becomes it. */

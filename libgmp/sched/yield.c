@@ -17,7 +17,7 @@
 /* On g0: whatever the short way could not do. */
 static void yield_g0(struct rt_m *m, struct rt_g *g)
 {
-	if (!rt_runq_put(&m->p->rq, rt_work_g(g)))
+	if (!rt_runq_put(&m->p->q, rt_work_g(g)))
 		rt_put_slow(m->p, rt_work_g(g));
 }
 
@@ -33,7 +33,7 @@ static __noinline void yield_slow(struct rt_m *m, rt_work w)
 static bool alone(struct rt_p *p)
 {
 	return p->countdown != 0 && !load_rlx(&p->attention) && !load_rlx(&p->s->grq_len) &&
-	       !rt_forkq_len(&p->fq);
+	       !rt_forkq_len(&p->q);
 }
 
 static struct rt_g *begin(struct rt_m *m, rt_work w)
@@ -67,7 +67,7 @@ void rt_yield(void)
 		rt_leave(m);
 		return;
 	}
-	if (unlikely(!w || !rt_runq_prepare(&m->p->rq, rt_work_g(g), &tail))) {
+	if (unlikely(!w || !rt_runq_prepare(&m->p->q, rt_work_g(g), &tail))) {
 		yield_slow(m, w);
 		return;
 	}
@@ -80,5 +80,5 @@ void rt_yield(void)
 	 * nothing is new; a P that has just become idle is sysmon's to see. */
 	if (unlikely(load_rlx(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning)))
 		rt_wake(s);
-	rt_leave(rt_switch(m, g, n, &m->p->rq.tail, tail));
+	rt_leave(rt_switch(m, g, n, &m->p->q.tail, tail));
 }

@@ -211,7 +211,7 @@ static void unqueue(struct rt_fd *e, struct rt_fdwait *w)
  */
 static void warm_stacks(struct rt_p *p)
 {
-	rt_work w = rt_runq_peek(&p->rq, 1);
+	rt_work w = rt_runq_peek(&p->q, 1);
 
 	if (w && !rt_work_is_spawn(w)) {
 		const char *sp = load_rlx(&rt_work_to_g(w)->ctx.sp);

@@ -73,10 +73,10 @@ GMPRT_API int gmprt_fork(struct gmprt_task *task, void (*fn)(void *), void *arg)
 	p = m->p;
 	t->fn = fn;
 	t->arg = arg;
-	t->queue = &p->fq;
+	t->queue = &p->q;
 	store_rlx(&t->state, 0);
 	count_inc(&p->n.forks);
-	if (likely(rt_forkq_push(&p->fq, task, &t->at))) {
+	if (likely(rt_forkq_push(&p->q, task, &t->at))) {
 		rt_wake_others(p->s);
 	} else {
 		r = fork_spawn(m, t);
@@ -174,7 +174,7 @@ GMPRT_API void gmprt_join(struct gmprt_task *task)
 	if (unlikely(!m))
 		rt_misuse("gmprt_join: this is no goroutine");
 	g = m->curg;
-	mine = t->queue && ((t->queue == &m->p->fq && rt_forkq_pop_own(t->queue, task, t->at)) ||
+	mine = t->queue && ((t->queue == &m->p->q && rt_forkq_pop_own(t->queue, task, t->at)) ||
 			    rt_forkq_remove(t->queue, task, t->at));
 	if (unlikely(!mine || (char *)__builtin_frame_address(0) - rt_g_stack_lo(g) <
 				      STACK_LEFT_MIN)) {

@@ -32,25 +32,25 @@ static int number(struct gmprt_task *t)
 	return t ? (int)((struct item *)(void *)t - items) : -1;
 }
 
-static void push(struct rt_forkq *q, uint32_t first, uint32_t n)
+static void push(struct rt_pq *q, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = first; i < first + n; i++)
 		G_TRUE(rt_forkq_push(q, task(&items[i]), &items[i].at));
 }
 
-static bool pop_own(struct rt_forkq *q, uint32_t i)
+static bool pop_own(struct rt_pq *q, uint32_t i)
 {
 	return rt_forkq_pop_own(q, task(&items[i]), items[i].at);
 }
 
-static bool take_out(struct rt_forkq *q, uint32_t i)
+static bool take_out(struct rt_pq *q, uint32_t i)
 {
 	return rt_forkq_remove(q, task(&items[i]), items[i].at);
 }
 
 TEST(owner_gets_the_last_first)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	push(&q, 0, 20);
 	for (int i = 19; i >= 10; i--)
@@ -63,7 +63,7 @@ TEST(owner_gets_the_last_first)
 
 TEST(thieves_get_the_first_first)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	G_EQ(number(rt_forkq_steal(&q)), -1);
 	push(&q, 0, 20);
@@ -77,12 +77,12 @@ TEST(thieves_get_the_first_first)
 
 TEST(thief_that_finds_the_queue_locked_goes_away)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	push(&q, 0, 1);
-	rt_spin_lock(&q.lock);
+	rt_spin_lock(&q.fork_lock);
 	G_EQ(number(rt_forkq_steal(&q)), -1);
-	rt_spin_unlock(&q.lock);
+	rt_spin_unlock(&q.fork_lock);
 	G_EQ(number(rt_forkq_steal(&q)), 0);
 }
 
@@ -91,7 +91,7 @@ TEST(thief_that_finds_the_queue_locked_goes_away)
 
 TEST(holds_255_and_refuses_the_next)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 	uint32_t at = 77;
 
 	push(&q, 0, FULL);
@@ -107,18 +107,18 @@ TEST(holds_255_and_refuses_the_next)
 
 TEST(thief_about_to_step_back_does_not_make_the_queue_look_full)
 {
-	struct rt_forkq q = { .top = 6, .bottom = 5 };
+	struct rt_pq q = { .fork_top = 6, .fork_bottom = 5 };
 
 	push(&q, 0, 1);
-	q.top = 5; /* it has stepped back */
+	q.fork_top = 5; /* it has stepped back */
 	G_TRUE(pop_own(&q, 0));
-	q = (struct rt_forkq){ .top = 0, .bottom = -1u };
+	q = (struct rt_pq){ .fork_top = 0, .fork_bottom = -1u };
 	push(&q, 0, 1);
 }
 
 TEST(join_takes_a_task_out_of_the_middle_once)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	push(&q, 0, 3);
 	G_TRUE(take_out(&q, 1));
@@ -131,7 +131,7 @@ TEST(join_takes_a_task_out_of_the_middle_once)
 
 TEST(owner_and_thief_go_past_holes)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	push(&q, 0, 10);
 	for (uint32_t i = 0; i < 10; i++)
@@ -151,7 +151,7 @@ TEST(owner_and_thief_go_past_holes)
 
 TEST(pop_own_refuses_another_task_in_the_same_place)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	push(&q, 0, 2);
 	G_EQ(number(rt_forkq_pop_any(&q)), 1);
@@ -165,7 +165,7 @@ TEST(pop_own_refuses_another_task_in_the_same_place)
 
 TEST(pop_own_refuses_what_is_not_last)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	push(&q, 0, 2);
 	G_TRUE(!pop_own(&q, 0));
@@ -176,7 +176,7 @@ TEST(pop_own_refuses_what_is_not_last)
 
 TEST(pop_own_of_a_stolen_task_fails_and_leaves_the_queue_usable)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	push(&q, 0, 1);
 	G_EQ(number(rt_forkq_steal(&q)), 0);
@@ -190,24 +190,24 @@ TEST(pop_own_of_a_stolen_task_fails_and_leaves_the_queue_usable)
 /* The thief has stepped over the last task, and steps back or not. */
 TEST(pop_slow_gives_the_task_to_whom_top_says)
 {
-	struct rt_forkq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	push(&q, 0, 1);
-	q.bottom = 0; /* as pop_own leaves it */
+	q.fork_bottom = 0; /* as pop_own leaves it */
 	G_TRUE(rt_forkq_pop_slow(&q, 0));
 	G_EQ(rt_forkq_len(&q), 0);
-	G_EQ(q.bottom, 0);
+	G_EQ(q.fork_bottom, 0);
 
 	push(&q, 0, 1);
 	G_EQ(number(rt_forkq_steal(&q)), 0);
-	q.bottom = 0;
+	q.fork_bottom = 0;
 	G_TRUE(!rt_forkq_pop_slow(&q, 0));
-	G_EQ(q.bottom, q.top);
+	G_EQ(q.fork_bottom, q.fork_top);
 }
 
 TEST(indices_wrap_at_2_to_the_32)
 {
-	struct rt_forkq q = { .top = -3u, .bottom = -3u };
+	struct rt_pq q = { .fork_top = -3u, .fork_bottom = -3u };
 
 	push(&q, 0, FULL);
 	G_TRUE(!rt_forkq_push(&q, task(&items[999]), &(uint32_t){ 0 }));
@@ -223,7 +223,7 @@ TEST(indices_wrap_at_2_to_the_32)
 			G_EQ(number(rt_forkq_pop_any(&q)), i);
 	G_EQ(number(rt_forkq_pop_any(&q)), -1);
 
-	q.top = q.bottom = -1u;
+	q.fork_top = q.fork_bottom = -1u;
 	push(&q, 0, 1);
 	G_EQ(items[0].at, -1u);
 	G_TRUE(pop_own(&q, 0));
@@ -238,7 +238,7 @@ TEST(indices_wrap_at_2_to_the_32)
 #define NR_ITEMS ((uint32_t)G_LOOPS(400000))
 
 static struct {
-	struct rt_forkq q;
+	struct rt_pq q;
 	struct item *item;
 	uint32_t given __cacheline; /* 1 + the item the joiner shall take */
 	uint32_t over;
@@ -331,7 +331,7 @@ TEST(with_thieves_and_joins_from_elsewhere_each_task_is_taken_exactly_once)
 
 	rand |= 1;
 	printf("# SEED=%llu\n", (unsigned long long)rand);
-	s.q.top = s.q.bottom = -1000u; /* the wrap is part of it */
+	s.q.fork_top = s.q.fork_bottom = -1000u; /* the wrap is part of it */
 	s.item = calloc(NR_ITEMS, sizeof(*s.item));
 	G_TRUE(s.item);
 	G_OK(pthread_create(&t[0], NULL, thief, NULL));

@@ -31,7 +31,7 @@ static struct item *item(rt_work w)
 	return (struct item *)w;
 }
 
-static void put(struct rt_runq *q, rt_work w, bool next)
+static void put(struct rt_pq *q, rt_work w, bool next)
 {
 	if (next)
 		w = rt_runq_set_next(q, w);
@@ -39,7 +39,7 @@ static void put(struct rt_runq *q, rt_work w, bool next)
 		G_TRUE(rt_runq_put(q, w));
 }
 
-static rt_work get(struct rt_runq *q)
+static rt_work get(struct rt_pq *q)
 {
 	rt_work w = rt_runq_get_next(q);
 
@@ -50,7 +50,7 @@ static rt_work get(struct rt_runq *q)
 
 TEST(as_many_come_out_as_went_in_for_every_number_of_them)
 {
-	struct rt_runq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	for (uint32_t n = 0; n < RT_RUNQ_SIZE; n++) {
 		G_EQ(get(&q), 0);
@@ -64,7 +64,7 @@ TEST(as_many_come_out_as_went_in_for_every_number_of_them)
 
 /* ---- TestSchedLocalQueueSteal ---- */
 
-static uint32_t take_all(struct rt_runq *q)
+static uint32_t take_all(struct rt_pq *q)
 {
 	uint32_t n = 0;
 
@@ -75,7 +75,7 @@ static uint32_t take_all(struct rt_runq *q)
 
 TEST(thief_and_owner_together_get_each_entry_once_and_the_thief_half)
 {
-	struct rt_runq owner = { 0 }, thief = { 0 };
+	struct rt_pq owner = { 0 }, thief = { 0 };
 
 	for (uint32_t n = 0; n < RT_RUNQ_SIZE; n++) {
 		uint32_t stolen;
@@ -101,7 +101,7 @@ TEST(thief_and_owner_together_get_each_entry_once_and_the_thief_half)
 
 #define LOOKS ((uint32_t)G_LOOPS(20000000))
 
-static struct rt_runq shared;
+static struct rt_pq shared;
 static uint32_t looked;
 
 static void *looker(void *unused)

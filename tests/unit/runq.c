@@ -32,14 +32,14 @@ static int number(rt_work w)
 	return w ? (int)((struct item *)w - items) : -1;
 }
 
-static void fill(struct rt_runq *q, uint32_t first, uint32_t n)
+static void fill(struct rt_pq *q, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
 		G_TRUE(rt_runq_put(q, work(first + i)));
 }
 
 /* ring entries first, first + 1 .. and then nothing */
-static void expect_run(struct rt_runq *q, uint32_t first, uint32_t n)
+static void expect_run(struct rt_pq *q, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
 		G_EQ(number(rt_runq_get(q)), first + i);
@@ -60,7 +60,7 @@ static void expect_list(struct rt_worklist *l, uint32_t first, uint32_t n)
 
 TEST(comes_out_in_the_order_it_went_in)
 {
-	struct rt_runq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	G_EQ(rt_runq_get(&q), 0);
 	fill(&q, 0, 100);
@@ -71,7 +71,7 @@ TEST(comes_out_in_the_order_it_went_in)
 
 TEST(holds_256_and_refuses_the_next)
 {
-	struct rt_runq q = { 0 };
+	struct rt_pq q = { 0 };
 	uint32_t tail = 77;
 
 	fill(&q, 0, RT_RUNQ_SIZE);
@@ -85,7 +85,7 @@ TEST(holds_256_and_refuses_the_next)
 
 TEST(next_kicks_out_what_was_next_and_leaves_the_ring_alone)
 {
-	struct rt_runq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	fill(&q, 10, 2);
 	G_EQ(rt_runq_get_next(&q), 0);
@@ -98,7 +98,7 @@ TEST(next_kicks_out_what_was_next_and_leaves_the_ring_alone)
 
 TEST(next_is_stolen_only_while_it_is_what_the_thief_saw)
 {
-	struct rt_runq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	G_TRUE(!rt_runq_steal_next(&q, work(1)));
 	rt_runq_set_next(&q, work(1));
@@ -109,7 +109,7 @@ TEST(next_is_stolen_only_while_it_is_what_the_thief_saw)
 
 TEST(full_ring_spills_its_oldest_half)
 {
-	struct rt_runq q = { .head = 5, .tail = 5 };
+	struct rt_pq q = { .head = 5, .tail = 5 };
 	rt_work out[RT_RUNQ_SIZE / 2 + 1] = { [RT_RUNQ_SIZE / 2] = 77 };
 
 	fill(&q, 0, RT_RUNQ_SIZE);
@@ -121,7 +121,7 @@ TEST(full_ring_spills_its_oldest_half)
 
 TEST(spill_of_a_ring_that_is_no_longer_full_takes_nothing)
 {
-	struct rt_runq q = { 0 };
+	struct rt_pq q = { 0 };
 	rt_work out[RT_RUNQ_SIZE / 2];
 
 	fill(&q, 0, RT_RUNQ_SIZE - 1);
@@ -131,7 +131,7 @@ TEST(spill_of_a_ring_that_is_no_longer_full_takes_nothing)
 
 TEST(room_says_how_many_puts_will_succeed)
 {
-	struct rt_runq q = { .head = -7u, .tail = -7u };
+	struct rt_pq q = { .head = -7u, .tail = -7u };
 
 	G_EQ(rt_runq_room(&q), RT_RUNQ_SIZE);
 	rt_runq_set_next(&q, work(0));
@@ -145,7 +145,7 @@ TEST(room_says_how_many_puts_will_succeed)
 
 TEST(indices_wrap_at_2_to_the_32)
 {
-	struct rt_runq q = { .head = -100u, .tail = -100u }, mine = { .head = -3u, .tail = -3u };
+	struct rt_pq q = { .head = -100u, .tail = -100u }, mine = { .head = -3u, .tail = -3u };
 	rt_work out[RT_RUNQ_SIZE / 2];
 
 	fill(&q, 0, RT_RUNQ_SIZE);
@@ -161,7 +161,7 @@ TEST(indices_wrap_at_2_to_the_32)
 
 TEST(drain_moves_next_first_and_leaves_nothing)
 {
-	struct rt_runq q = { 0 };
+	struct rt_pq q = { 0 };
 	struct rt_worklist out = { 0 };
 
 	rt_worklist_add(&out, work(500));
@@ -178,7 +178,7 @@ TEST(drain_moves_next_first_and_leaves_nothing)
 
 TEST(len_counts_the_ring_and_next)
 {
-	struct rt_runq q = { 0 };
+	struct rt_pq q = { 0 };
 
 	G_EQ(rt_runq_len(&q), 0);
 	rt_runq_set_next(&q, work(0));
@@ -192,7 +192,7 @@ TEST(len_counts_the_ring_and_next)
 TEST(steal_takes_half_rounded_up_whatever_is_there)
 {
 	for (uint32_t n = 0; n <= RT_RUNQ_SIZE; n++) {
-		struct rt_runq q = { 0 }, mine = { 0 };
+		struct rt_pq q = { 0 }, mine = { 0 };
 		uint32_t half = n - n / 2;
 		rt_work w;
 
@@ -207,7 +207,7 @@ TEST(steal_takes_half_rounded_up_whatever_is_there)
 
 TEST(steal_leaves_next_alone)
 {
-	struct rt_runq q = { 0 }, mine = { 0 };
+	struct rt_pq q = { 0 }, mine = { 0 };
 
 	rt_runq_set_next(&q, work(7));
 	G_EQ(rt_runq_steal(&q, &mine), 0);
@@ -219,7 +219,7 @@ TEST(steal_leaves_next_alone)
 TEST(steal_lands_anywhere_in_the_thief_ring)
 {
 	for (uint32_t at = 0; at < RT_RUNQ_SIZE; at++) {
-		struct rt_runq q = { 0 }, mine = { .head = at, .tail = at };
+		struct rt_pq q = { 0 }, mine = { .head = at, .tail = at };
 
 		fill(&q, 0, 200);
 		G_EQ(number(rt_runq_steal(&q, &mine)), 99);
@@ -229,7 +229,7 @@ TEST(steal_lands_anywhere_in_the_thief_ring)
 
 TEST(prepared_entry_is_invisible_until_the_tail_is_stored)
 {
-	struct rt_runq q = { 0 }, mine = { 0 };
+	struct rt_pq q = { 0 }, mine = { 0 };
 	uint32_t tail;
 
 	fill(&q, 0, 1);
@@ -249,8 +249,8 @@ TEST(prepared_entry_is_invisible_until_the_tail_is_stored)
 #define NR_THIEVES 2
 
 static struct {
-	struct rt_runq q;
-	struct rt_runq mine[NR_THIEVES];
+	struct rt_pq q;
+	struct rt_pq mine[NR_THIEVES];
 	struct item *item;
 	uint32_t nr_taken;
 } s;
@@ -266,12 +266,12 @@ static void run(rt_work w)
 
 static void *thief(void *arg)
 {
-	struct rt_runq *mine = arg;
+	struct rt_pq *mine = arg;
 	uint64_t rand = 12345 + (uint64_t)(mine - s.mine);
 
 	while (load_rlx(&s.nr_taken) < NR_ITEMS) {
 		/* From the owner mostly, else from the other thief. */
-		struct rt_runq *from = rt_rand_below(&rand, 4) ? &s.q : &s.mine[mine == s.mine];
+		struct rt_pq *from = rt_rand_below(&rand, 4) ? &s.q : &s.mine[mine == s.mine];
 		rt_work w = rt_runq_steal(from, mine), seen;
 
 		if (w)
