@@ -92,6 +92,7 @@
 #define GMPRT_ABI_MAX_PS     1024u
 #define GMPRT_ABI_MAX_MS     10001u /* slots; number 0 is nobody's */
 #define GMPRT_ABI_MAX_STRIDE 256u   /* blocks: 64 KiB, the largest page */
+#define GMPRT_ABI_M_SHIFT    9u     /* blocks */
 
 enum gmprt_abi_pstate {
 	GMPRT_P_DEAD,
@@ -229,7 +230,9 @@ static inline __u64 gmprt_abi_with_state(__u64 w, __u32 state)
 /*
  * Fills the sizes from nr_ps, nr_ms and p_stride. How many blocks that makes; 0:
  * one of the three is out of its bounds. P slots begin at a multiple of the
- * stride, so that a stride of a page means a slot at a page's begin.
+ * stride, so that a stride of a page means a slot at a page's begin; M slots then
+ * begin at another offset in a page than the queues' words have: processors that
+ * compare twelve bits of an address first take a store there for one to these.
  */
 static inline __u32 gmprt_abi_shape(struct gmprt_abi_head *h)
 {
@@ -238,6 +241,8 @@ static inline __u32 gmprt_abi_shape(struct gmprt_abi_head *h)
 		return 0;
 	h->p_first = h->p_stride;
 	h->m_first = h->p_first + h->nr_ps * h->p_stride;
+	if (h->p_stride > GMPRT_ABI_M_SHIFT)
+		h->m_first += GMPRT_ABI_M_SHIFT;
 	h->nr_blocks = h->m_first + (h->nr_ms + 3) / 4;
 	return h->nr_blocks;
 }

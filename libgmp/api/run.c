@@ -56,7 +56,8 @@ static int default_procs(void)
 	return n < RT_MAXPROCS_LIMIT ? n : RT_MAXPROCS_LIMIT;
 }
 
-static int check_backend(const char *name)
+/* enum rt_backend, or -EINVAL. */
+static int backend_of(const char *name)
 {
 	const char *where = "options.upcall";
 
@@ -65,8 +66,10 @@ static int check_backend(const char *name)
 		name = getenv(where);
 	}
 	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "sysmon"))
-		return 0;
-	rt_log("%s: no backend \"%s\" in this build; there are: auto, sysmon", where, name);
+		return RT_BACKEND_SYSMON;
+	if (!strcmp(name, "bpf"))
+		return RT_BACKEND_BPF;
+	rt_log("%s: no backend \"%s\" in this build; there are: auto, sysmon, bpf", where, name);
 	return -EINVAL;
 }
 
@@ -100,9 +103,10 @@ static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 	int procs, class, r = options_read(opt, &o);
 
 	if (r == 0)
-		r = check_backend(o.upcall);
-	if (r)
+		r = backend_of(o.upcall);
+	if (r < 0)
 		return r;
+	par->backend = (enum rt_backend)r;
 	procs = o.maxprocs ? o.maxprocs : given_by_env();
 	if (procs < 0)
 		return procs;
@@ -201,7 +205,12 @@ GMPRT_API int gmprt_maxprocs(int n)
 
 GMPRT_API const char *gmprt_upcall_backend(void)
 {
-	return "sysmon";
+	struct rt_sched *s = rt_cur_get();
+	bool bpf = s && s->port.backend == RT_BACKEND_BPF;
+
+	if (s)
+		rt_sched_unref(s);
+	return bpf ? "bpf" : "sysmon";
 }
 
 /* False: nothing has run yet. */

@@ -61,6 +61,23 @@ void *rt_bpf_map(int fd, size_t from, size_t bytes, bool writable, int *error)
 	return at == MAP_FAILED ? NULL : at;
 }
 
+int rt_bpf_map_over(int fd, size_t from, void *at, size_t bytes)
+{
+	int saved = errno, r = -ENOMEM;
+	void *got = MAP_FAILED;
+
+	if (!rt_fault()) {
+		got = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			   (off_t)from);
+		r = got == at ? 0 : -errno;
+	}
+	if (r == 0)
+		madvise(at, bytes, MADV_DONTFORK);
+	errno = saved;
+	/* cppcheck-suppress memleak */
+	return r;
+}
+
 void rt_bpf_unmap(void *at, size_t bytes)
 {
 	int saved = errno;

@@ -22,6 +22,8 @@ int rt_bpf_iter(int link_fd) __must_check;
  * fork(), from byte `from` on. NULL: no, and *error is -errno.
  */
 void *rt_bpf_map(int fd, size_t from, size_t bytes, bool writable, int *error) __must_check;
+/* The same over what is mapped at `at`, whole pages. 0 or -errno. */
+int rt_bpf_map_over(int fd, size_t from, void *at, size_t bytes) __must_check;
 void rt_bpf_unmap(void *at, size_t bytes);
 /* In that child: zeroes at the same address. 0 or -errno. */
 int rt_bpf_map_blank(void *at, size_t bytes) __must_check;

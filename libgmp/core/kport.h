@@ -59,18 +59,18 @@ static inline uint64_t rt_pword_blocked(uint64_t w)
 	return gmprt_abi_with_state(w, RT_P_BLOCKED);
 }
 
+/* The same, freed by the kernel. */
+static inline uint64_t rt_pword_freed(uint64_t w)
+{
+	return gmprt_abi_with_state(w, RT_P_FREED);
+}
+
 /* One a P. */
 struct rt_pslot {
 	uint64_t word;
 } __cacheline;
 
-/* One an M. */
-struct rt_mslot {
-	uint32_t state; /* enum rt_mstate; that M alone writes */
-} __cacheline;
-
 _Static_assert(RT_CACHELINE == GMPRT_ABI_LINE, "the ABI's slots are of our lines");
 _Static_assert(sizeof(struct rt_pslot) == RT_CACHELINE, "a P slot is a line");
-_Static_assert(sizeof(struct rt_mslot) == RT_CACHELINE, "an M slot is a line");
 
 #endif

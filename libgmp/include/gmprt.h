@@ -149,8 +149,11 @@ struct gmprt_options {
 			     * where the system refuses a thread,
 			     * goroutines wait for an M to come back from
 			     * what it is blocked in */
-	const char *upcall; /* backend: "auto", "sysmon"; default: the
-			     * environment's GMPRT_UPCALL, else "auto" */
+	const char *upcall; /* backend: "sysmon", "bpf" (new: needs root or
+			     * CAP_BPF and CAP_PERFMON, Linux 5.18; else
+			     * sysmon, and a line says why), or "auto",
+			     * which is sysmon now; default: the environment's
+			     * GMPRT_UPCALL, else "auto" */
 };
 
 /*
@@ -206,8 +209,9 @@ GMPRT_API int gmprt_run(const struct gmprt_options *opt, void (*fn)(void *), voi
 GMPRT_API int gmprt_maxprocs(int n);
 
 /*
- * The backend that tells the run time of blocked Ms. A constant string; there
- * is "sysmon" now. Any thread.
+ * The backend that tells the run time of blocked Ms: "sysmon", which looks every
+ * 20 us to 10 ms, or "bpf", programs in the kernel, which tell it at once. A
+ * constant string; outside a run "sysmon". Any thread.
  */
 GMPRT_API const char *gmprt_upcall_backend(void);
 

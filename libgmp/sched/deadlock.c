@@ -38,7 +38,7 @@ static bool all_quiet_locked(struct rt_sched *s)
 	for (uint32_t i = 0; i < s->nr_ps; i++) {
 		enum rt_pstate state = rt_pword_state(load_rlx(&s->ps[i].slot.word));
 
-		if (state == RT_P_RUNNING || state == RT_P_BLOCKED)
+		if (state == RT_P_RUNNING || state == RT_P_BLOCKED || state == RT_P_FREED)
 			return false;
 		nr += !s->ps[i].retired;
 	}

@@ -56,6 +56,7 @@
 #include "core/tls.h"
 #include "sched/poll.h"
 #include "sched/sched.h"
+#include "sched/standby.h"
 
 void rt_lock(struct rt_sched *s)
 {
@@ -104,6 +105,7 @@ void rt_p_acquire(struct rt_m *m, struct rt_p *p)
 	rt_point();
 	m->pword = rt_pword(rt_pword_epoch(old) + 1, m->id, RT_P_RUNNING);
 	m->p = p;
+	store_rlx(&m->slot->p, p->id);
 	store_rlx(&p->m, m);
 	/* A run that ends revokes words for good; its owner must then find one
 	 * that is not its own. */
@@ -114,17 +116,31 @@ void rt_p_acquire(struct rt_m *m, struct rt_p *p)
 
 bool rt_p_take_back(struct rt_m *m)
 {
-	uint64_t *word = &m->p->slot.word;
+	uint64_t *word = &m->p->slot.word, w = load_acq(word);
 
 	/* Again: sysmon may mark, and turn back, and mark. */
-	while (!cas_acqrel(word, rt_pword_blocked(m->pword), m->pword)) {
-		uint64_t w = load_acq(word);
-
-		if (w == m->pword)
-			return true;
-		if (w != rt_pword_blocked(m->pword))
+	while (w != m->pword) {
+		if (w != rt_pword_blocked(m->pword) && w != rt_pword_freed(m->pword))
 			return false;
+		if (cas_acqrel(word, w, m->pword))
+			return true;
+		w = load_acq(word);
 	}
+	return true;
+}
+
+bool rt_p_seize_locked(struct rt_sched *s, struct rt_p *p, uint64_t word, uint32_t by,
+		       enum rt_pstate to)
+{
+	struct rt_m *m = load_rlx(&p->m); /* blocked with it; not in brackets: unaware */
+	bool unaware = rt_pword_state(word) == RT_P_FREED;
+
+	if (!cas_acqrel(&p->slot.word, word, rt_pword(rt_pword_epoch(word) + 1, by, to)))
+		return false;
+	count_inc(&s->nr_lost);
+	s->nr_handoffs++;
+	if (unaware && m && m->id == rt_pword_owner(word))
+		m->lost = true;
 	return true;
 }
 
@@ -173,7 +189,7 @@ bool rt_m_wait_notice(struct rt_m *m, int64_t deadline)
 	return true;
 }
 
-static void idle_ms_remove_locked(struct rt_sched *s, struct rt_m *m)
+void rt_idle_ms_remove_locked(struct rt_sched *s, struct rt_m *m)
 {
 	struct rt_m **link = &s->idle_ms;
 
@@ -192,7 +208,7 @@ static void idle_ms_remove_locked(struct rt_sched *s, struct rt_m *m)
 void rt_idle_ms_clear_locked(struct rt_sched *s)
 {
 	while (s->idle_ms)
-		idle_ms_remove_locked(s, s->idle_ms);
+		rt_idle_ms_remove_locked(s, s->idle_ms);
 }
 
 /* An idle M; not the time keeper if there is another, and never one that
@@ -204,7 +220,7 @@ static struct rt_m *idle_ms_get_locked(struct rt_sched *s)
 	if (m && m == s->keeper && (m->idle_next || s->keeper_polls))
 		m = m->idle_next;
 	if (m)
-		idle_ms_remove_locked(s, m);
+		rt_idle_ms_remove_locked(s, m);
 	return m;
 }
 
@@ -238,7 +254,7 @@ static int64_t idle_until_locked(struct rt_sched *s)
 /* m has slept for as long as that. True: it is to end. */
 static bool dismiss_locked(struct rt_sched *s, struct rt_m *m)
 {
-	idle_ms_remove_locked(s, m);
+	rt_idle_ms_remove_locked(s, m);
 	store_rel(&m->exits, s->nr_idle_ms >= ms_kept(s));
 	return m->exits;
 }
@@ -278,7 +294,7 @@ static bool stop_ended(struct rt_m *m, bool notified, bool *again)
 		}
 		if (m->idle) {
 			p = rt_p_idle_get_locked(s);
-			idle_ms_remove_locked(s, m);
+			rt_idle_ms_remove_locked(s, m);
 			rt_unlock(s);
 			if (!p) {
 				/* All Ps are busy: theirs to look at timers. */
@@ -318,7 +334,7 @@ static bool poll_ended(struct rt_m *m, struct rt_worklist *ready, bool *again)
 		rt_unlock(s);
 		return false;
 	}
-	idle_ms_remove_locked(s, m);
+	rt_idle_ms_remove_locked(s, m);
 	if (ready->n || rt_any_work(s) || rt_next_timer(s) <= rt_now_ns())
 		p = rt_p_idle_get_locked(s);
 	if (!p)
@@ -378,6 +394,7 @@ bool rt_m_stop_g0(struct rt_m *m)
 {
 	struct rt_sched *s = m->s;
 	bool again, have, asleep, polls, late;
+	struct rt_p *by;
 
 	do {
 		int64_t until = RT_FOREVER;
@@ -397,12 +414,15 @@ bool rt_m_stop_g0(struct rt_m *m)
 		if (s->keeper != m)
 			until = idle_until_locked(s);
 		polls = s->keeper == m && s->keeper_polls;
+		by = polls ? NULL : rt_standby_pick_locked(m);
 		asleep = rt_deadlocked_locked(s);
 		rt_unlock(s);
 		if (late)
 			rt_keeper_check(s, rt_next_timer(s));
 		if (asleep)
 			rt_deadlock_report(s);
+		if (by && rt_stand_by(m, by, until))
+			return true;
 		if (polls)
 			have = sleep_polling(m, until, &again);
 		else
@@ -431,7 +451,7 @@ static struct rt_m *keeper_take_locked(struct rt_sched *s)
 
 	if (!m || s->keeper_polls || !s->idle_ps)
 		return NULL;
-	idle_ms_remove_locked(s, m);
+	rt_idle_ms_remove_locked(s, m);
 	store_rlx(&m->next_p, rt_p_idle_get_locked(s));
 	rt_m_notice_locked(m);
 	return m;

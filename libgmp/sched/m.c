@@ -60,7 +60,7 @@ void rt_sched_unref(struct rt_sched *s)
 	rt_spawn_pool_free(&s->spawns);
 	rt_workq_free(&s->grq);
 	rt_ps_unmap(s);
-	rt_unmap(s->mslots, (s->max_threads + 1) * sizeof(*s->mslots));
+	rt_port_close(&s->port);
 	rt_unmap(s->free_mids, (s->max_threads + 1) * sizeof(*s->free_mids));
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->dump_lock);
@@ -192,6 +192,7 @@ static void m_fini(struct rt_m *m)
 		fetch_add_seq(&s->nr_spinning, -1);
 	if (p && !load_acq(&s->stopping))
 		rt_p_handoff(s, p);
+	rt_port_leave(&s->port); /* before its number is another's */
 	rt_m_set_self(NULL);
 	delist(s, m);
 	store_rlx(&s->no_thread, false); /* there is room for one */
@@ -232,6 +233,7 @@ static void *m_thread(void *arg)
 	rt_m_set_self(m);
 	if (rt_m_thread_init)
 		rt_m_thread_init(m);
+	rt_port_join(&m->s->port, m->id);
 	rt_p_acquire(m, m->next_p);
 	store_rlx(&m->next_p, NULL);
 	m_loop(m);
@@ -311,7 +313,7 @@ static int enlist(struct rt_sched *s, struct rt_m *m)
 	if (!m->id) {
 		r = s->stopping ? -EAGAIN : -EUSERS;
 	} else {
-		m->slot = &s->mslots[m->id];
+		m->slot = &s->port.mslots[m->id];
 		rt_san_release(&s->all_ms);
 		cds_list_add_rcu(&m->all, &s->all_ms);
 		s->nr_ms++;

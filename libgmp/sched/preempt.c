@@ -161,6 +161,14 @@ static void stand_still_sig(struct rt_m *m)
 	fetch_add_seq(&m->s->nr_loans, 1); /* sysmon watches from the first one on */
 }
 
+/* m comes back from a block, and its P went to somebody else. */
+static bool kernel_asks_sig(struct rt_m *m, const siginfo_t *info)
+{
+	return info->si_code == SI_KERNEL && m->hold == RT_HOLD_NONE &&
+	       load_rlx(&m->slot->state) == RT_M_USER &&
+	       load_acq(&m->p->slot.word) != m->pword;
+}
+
 static void pass_on(int sig, siginfo_t *info, void *ctx)
 {
 	if (before_us.sa_flags & SA_SIGINFO)
@@ -178,8 +186,10 @@ static void on_sigurg(int sig, siginfo_t *info, void *ctx)
 		rt_look_note_sig(m, ctx);
 		rt_look_show_sig(m);
 	}
-	if (m && m->curg && xchg_acqrel(&m->asked, false))
+	if (m && m->curg && (xchg_acqrel(&m->asked, false) || kernel_asks_sig(m, info)))
 		stand_still_sig(m);
+	else if (info->si_code == SI_KERNEL && m && rt_port_in_kernel(&m->s->port))
+		; /* the kernel's, for a P that has become m's again since */
 	else if (!(info->si_code == SI_TKILL && info->si_pid == getpid()))
 		pass_on(sig, info, ctx); /* not ours, nor one of ours that came late */
 	errno = saved;

@@ -52,9 +52,27 @@ struct rt_sched *rt_cur_get(void)
 	return s;
 }
 
+enum { PS_SHARED = 64 }; /* Ps that a backend in the kernel knows, at least */
+
 static uint32_t running; /* 1: a run is under way, or being set up */
 
 /* ---- start -------------------------------------------------------- */
+
+/* The one that was asked for; or the next one down, with a line that says why. */
+static bool port_open(struct rt_sched *s, const struct rt_params *par)
+{
+	uint32_t nr_ps = 2 * par->maxprocs < PS_SHARED ? PS_SHARED : 2 * par->maxprocs;
+	uint32_t nr_ms = s->max_threads + 1;
+
+	if (nr_ps > RT_MAXPROCS_LIMIT)
+		nr_ps = RT_MAXPROCS_LIMIT;
+	if (par->backend != RT_BACKEND_SYSMON) {
+		if (rt_port_open(&s->port, par->backend, nr_ms, s->ps, sizeof(*s->ps), nr_ps) == 0)
+			return true;
+		rt_log("upcalls by sysmon only, not by BPF: %s", s->port.up.why);
+	}
+	return rt_port_open(&s->port, RT_BACKEND_SYSMON, nr_ms, s->ps, sizeof(*s->ps), nr_ps) == 0;
+}
 
 static struct rt_sched *sched_new(const struct rt_params *par)
 {
@@ -71,13 +89,10 @@ static struct rt_sched *sched_new(const struct rt_params *par)
 	s->ps = rt_map(RT_MAXPROCS_LIMIT * sizeof(*s->ps));
 	if (s->ps)
 		rt_san_root(s->ps, RT_MAXPROCS_LIMIT * sizeof(*s->ps));
-	s->mslots = rt_map((s->max_threads + 1) * sizeof(*s->mslots));
 	s->free_mids = rt_map((s->max_threads + 1) * sizeof(*s->free_mids));
-	if (!s->ps || !s->mslots || !s->free_mids) {
+	if (!s->ps || !s->free_mids || !port_open(s, par)) {
 		if (s->ps)
 			rt_ps_unmap(s);
-		if (s->mslots)
-			rt_unmap(s->mslots, (s->max_threads + 1) * sizeof(*s->mslots));
 		if (s->free_mids)
 			rt_unmap(s->free_mids, (s->max_threads + 1) * sizeof(*s->free_mids));
 		rt_free(s);
@@ -271,6 +286,7 @@ void (*rt_forked_hook)(void);
 /* Its memory stays; what it has of the kernel's goes. */
 static void leave_behind(struct rt_sched *s)
 {
+	rt_port_forked(&s->port);
 	rt_san_leak(s);
 	rt_netpoll_close(&s->np);
 }

@@ -12,6 +12,7 @@
  *	timer.c    when timers fire
  *	wake.c     idle Ps are put to work: wake, start, hand off
  *	idle.c     idle Ps and Ms, the time keeper
+ *	standby.c  an idle M that waits awake
  *	poll.c     when the netpoller is asked
  *	grq.c      the global queue
  *	m.c        threads
@@ -52,7 +53,7 @@
 #include "base/unwind.h"
 #include "core/forkq.h"
 #include "core/g.h"
-#include "core/kport.h"
+#include "core/port.h"
 #include "core/netpoll.h"
 #include "core/runq.h"
 #include "core/spawn.h"
@@ -108,6 +109,7 @@ struct rt_p {
 
 	int64_t blocked_ns;     /* since when it is BLOCKED with work; else 0 */
 	struct rt_p *idle_next; /* sched.lock: in idle_ps or need_m */
+	struct rt_m *standby;   /* sched.lock: waits awake for it; standby.c */
 	bool spins;             /* sched.lock: its M is to begin as a spinner */
 	bool idle;              /* sched.lock to write: on the idle list */
 	bool retired;           /* sched.lock: given up as DEAD */
@@ -121,7 +123,17 @@ struct rt_p {
 		rt_work next;
 		bool trimmed;
 	} mon;
-} __cacheline;
+} __attribute__((aligned(4096))); /* its first page may be shared with the kernel */
+
+_Static_assert(offsetof(struct rt_p, slot.word) == offsetof(struct gmprt_abi_p, word), "");
+_Static_assert(offsetof(struct rt_p, q.head) == offsetof(struct gmprt_abi_p, head), "");
+_Static_assert(offsetof(struct rt_p, q.fork_top) == offsetof(struct gmprt_abi_p, fork_top), "");
+_Static_assert(offsetof(struct rt_p, q.tail) == offsetof(struct gmprt_abi_p, tail), "");
+_Static_assert(offsetof(struct rt_p, q.fork_bottom) == offsetof(struct gmprt_abi_p, fork_bottom),
+	       "");
+_Static_assert(offsetof(struct rt_p, q.next) == offsetof(struct gmprt_abi_p, next), "");
+_Static_assert(offsetof(struct rt_p, q.hint) == offsetof(struct gmprt_abi_p, hint), "");
+_Static_assert(offsetof(struct rt_p, q.wake) == offsetof(struct gmprt_abi_p, wake), "");
 
 /* An M without a P that has a goroutine on it: preempt.c. It writes this. */
 enum rt_hold {
@@ -133,7 +145,7 @@ enum rt_hold {
 
 struct rt_m {
 	/* The hot line. */
-	struct rt_mslot *slot;
+	struct gmprt_abi_m *slot;
 	struct rt_p *p;    /* NULL on the way to sleep */
 	uint64_t pword;    /* p's word while we hold it */
 	struct rt_g *curg; /* dumps read */
@@ -192,7 +204,7 @@ struct rt_sched {
 	uint32_t maxprocs;
 	uint32_t nr_ps; /* most there ever were: ps[0..nr_ps-1] are set up */
 	struct rt_p *ps;
-	struct rt_mslot *mslots; /* max_threads + 1 of them */
+	struct rt_port port;
 	uint32_t max_threads;
 	uint32_t stack_class; /* default */
 	uint32_t run;         /* its number: two runs don't share it */
@@ -286,6 +298,12 @@ void rt_p_acquire(struct rt_m *m, struct rt_p *p);
 /* m's P is marked BLOCKED, by sysmon or by m itself in brackets. True: it is
  * m's again, or still, as sysmon may have turned its mark back. False: taken. */
 bool rt_p_take_back(struct rt_m *m);
+/*
+ * p is BLOCKED or FREED, and word its word: another M's from now on, or IDLE
+ * (by 0). Its M has lost it. False: it has changed meanwhile.
+ */
+bool rt_p_seize_locked(struct rt_sched *s, struct rt_p *p, uint64_t word, uint32_t by,
+		       enum rt_pstate to);
 /* The word of a P that m holds becomes IDLE or DEAD; m holds none then. */
 struct rt_p *rt_p_release(struct rt_m *m, enum rt_pstate to);
 
@@ -295,6 +313,8 @@ bool rt_m_stop_g0(struct rt_m *m);
 struct rt_m *rt_idle_m_start_locked(struct rt_sched *s, struct rt_p *p, bool spinning);
 /* Is there a time keeper, and in the place where it has to be? */
 bool rt_is_kept_locked(struct rt_sched *s);
+/* m is on the list of idle Ms, and leaves it by itself. */
+void rt_idle_ms_remove_locked(struct rt_sched *s, struct rt_m *m);
 /* There are fewer Ps: of the idle Ms fewer are kept. */
 void rt_idle_ms_recount(struct rt_sched *s);
 /* How long an M idles before it ends; a test may change it before a run. */
@@ -414,6 +434,7 @@ void rt_procs_retire_g0(struct rt_m *m);
 /* ---- run.c -------------------------------------------------------- */
 
 struct rt_params {
+	enum rt_backend backend;
 	uint32_t maxprocs;
 	bool procs_given; /* by options or environment: it stays */
 	uint32_t stack_class;

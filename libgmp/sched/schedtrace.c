@@ -77,6 +77,7 @@ static int p_status(const struct rt_p *p)
 	case RT_P_RUNNING:
 		return P_RUNNING;
 	case RT_P_BLOCKED:
+	case RT_P_FREED:
 		return P_SYSCALL;
 	case RT_P_IDLE:
 		return P_IDLE;

@@ -64,7 +64,9 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now, bool over)
 	uint64_t word = load_acq(&p->slot.word), blocks = load_rlx(&p->n.blocks);
 	int64_t since;
 
-	if (rt_pword_state(word) != RT_P_BLOCKED)
+	if (rt_pword_state(word) == RT_P_FREED)
+		blocks = word; /* each time it is another epoch, or the same block */
+	else if (rt_pword_state(word) != RT_P_BLOCKED)
 		return false;
 	if (p->mon.blocks != blocks) {
 		p->mon.blocks = blocks;
@@ -79,15 +81,11 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now, bool over)
 		return false;
 	since = load_rlx(&p->blocked_ns);
 	rt_lock(s);
-	/* (c) in kport.h */
-	if (s->stopping ||
-	    !cas_acqrel(&p->slot.word, word,
-			rt_pword(rt_pword_epoch(word) + 1, 0, RT_P_IDLE))) {
+	/* (c) in gmprt_abi.h, and line 15 */
+	if (s->stopping || !rt_p_seize_locked(s, p, word, 0, RT_P_IDLE)) {
 		rt_unlock(s);
 		return false;
 	}
-	count_inc(&s->nr_lost);
-	s->nr_handoffs++;
 	rt_unlock(s);
 	rt_point();
 	store_rlx(&p->m, NULL);

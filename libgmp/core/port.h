@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * port.h - the run time's side of a kernel backend
+ *
+ * The slots of Ms and Ps (abi/gmprt_abi.h) are memory of the run's own, or
+ * shared with the kernel's side. In both cases an M's slot is at mslots + its
+ * number, and a P's is the first page of its struct rt_p: with a backend in the
+ * kernel that page is mapped there (MAP_FIXED), so that the hot path has no
+ * pointer to follow and no word to keep twice.
+ *
+ * Ps from nr_ps on, and Ms without a slot there, are known to sysmon only: the
+ * program has raised its number of Ps far beyond the first one.
+ *
+ * M slots begin at page offset 0x900 (GMPRT_ABI_M_SHIFT): a store of RUNTIME at
+ * the offset that the P's queue words have in their page made the loads of these
+ * wait for it (the processor compares twelve bits first), 0.9 ns of 9.5 a yield.
+ */
+#ifndef RT_CORE_PORT_H
+#define RT_CORE_PORT_H
+
+#include "core/kport.h"
+#include "core/upcall_bpf.h"
+
+enum rt_backend {
+	RT_BACKEND_SYSMON, /* none in the kernel */
+	RT_BACKEND_BPF,
+};
+
+struct rt_port {
+	enum rt_backend backend;
+	struct gmprt_abi_m *mslots; /* nr_ms of them */
+	uint32_t nr_ms, nr_ps;
+	char *ps; /* the first P; one every p_bytes */
+	size_t p_bytes;
+	void *memory; /* sysmon: of the slots */
+	struct rt_upcall_bpf up;
+};
+
+/* 0; or -errno, and port->up.why says why. ps: an array of pages, zeroed, nr_ps of
+ * whose elements of p_bytes begin with a slot. */
+int rt_port_open(struct rt_port *port, enum rt_backend backend, uint32_t nr_ms, void *ps,
+		 size_t p_bytes, uint32_t nr_ps) __must_check;
+/* The memory goes; the Ps' pages are the caller's to unmap. */
+void rt_port_close(struct rt_port *port);
+
+/* The calling thread is M number m, from now on until it ends or leaves. False: it
+ * is to go on without a kernel's help. */
+bool rt_port_join(struct rt_port *port, uint32_t m);
+void rt_port_leave(struct rt_port *port);
+
+/* In the child of fork(), first of all: what was shared is blank memory there. */
+void rt_port_forked(struct rt_port *port);
+
+static inline bool rt_port_in_kernel(const struct rt_port *port)
+{
+	return port->backend != RT_BACKEND_SYSMON;
+}
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * upcall.c - proves: with the bpf backend a goroutine that blocks in a system call
+ * nobody announced gives its P up at once, gets one again, and nobody is lost;
+ * where the backend can't be had the run goes on with the next one and says why
+ */
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/gfork.h"
+
+static gmprt_wg wg;
+static long stop, done;
+static int ping[2], pong[2];
+
+static bool have_bpf(void)
+{
+	return strcmp(gmprt_upcall_backend(), "bpf") == 0;
+}
+
+/* A test whose body runs with the bpf backend, if this machine and user have it. */
+static bool skipped;
+
+static void run_body(void *body)
+{
+	skipped = !have_bpf();
+	if (!skipped)
+		((void (*)(void))body)();
+}
+
+static void run_with_bpf(int procs, void (*body)(void))
+{
+	struct gmprt_options opt = { .size = sizeof(opt), .maxprocs = procs, .upcall = "bpf" };
+
+	G_OK(gmprt_run(&opt, run_body, (void *)body));
+}
+
+#define BPF_TEST(claim)                                                          \
+	static void body_##claim(void);                                          \
+	P_TEST(claim)                                                            \
+	{                                                                        \
+		g_watch(#claim, G_TIMEOUT *G_SLOW);                              \
+		run_with_bpf(g_procs, body_##claim);                             \
+		g_watch_end();                                                   \
+		if (skipped)                                                     \
+			SKIP(return, "no bpf backend here, see the line above"); \
+	}                                                                        \
+	static void body_##claim(void)
+
+/* ---- handing over -------------------------------------------------- */
+
+/* Plain system calls on blocking pipes: the run time is told of neither. */
+static void answers(void *arg)
+{
+	char c;
+
+	(void)arg;
+	while (read(ping[0], &c, 1) == 1)
+		G_EQ(1, write(pong[1], &c, 1));
+	gmprt_wg_done(&wg);
+}
+
+static void computes(void *arg)
+{
+	(void)arg;
+	while (!g_load(&stop)) {
+		g_inc(&done);
+		gmprt_yield();
+	}
+	gmprt_wg_done(&wg);
+}
+
+/* By sysmon each of these blocks would cost 10 ms and more: 400 are 4 s. */
+BPF_TEST(blocked_goroutines_give_their_Ps_up_at_once)
+{
+	uint64_t before = g_stats().nr_handoffs;
+	int64_t start;
+	char c = 0;
+
+	g_store(&stop, 0);
+	G_OK(pipe2(ping, O_CLOEXEC));
+	G_OK(pipe2(pong, O_CLOEXEC));
+	gmprt_wg_add(&wg, 1 + g_procs);
+	for (int i = 0; i < g_procs; i++)
+		g_go(computes, NULL);
+	g_go(answers, NULL);
+	start = g_now();
+	for (int i = 0; i < 200; i++) {
+		G_EQ(1, write(ping[1], &c, 1));
+		G_EQ(1, read(pong[0], &c, 1));
+	}
+	G_LT(g_now() - start, 4 * G_SEC * G_SLOW);
+	G_GT(g_stats().nr_handoffs, before);
+	g_store(&stop, 1);
+	G_OK(close(ping[1]));
+	gmprt_wg_wait(&wg);
+	G_OK(close(ping[0]));
+	G_OK(close(pong[0]));
+	G_OK(close(pong[1]));
+}
+
+/* ---- many ----------------------------------------------------------- */
+
+static void naps(void *seed)
+{
+	uint64_t rand = (uintptr_t)seed;
+
+	for (int i = 0; i < G_LOOPS(100); i++) {
+		g_nap((int64_t)(g_rand(&rand) % 300000));
+		for (volatile long k = (long)(g_rand(&rand) % 20000); k > 0; k--)
+			;
+		if (g_rand(&rand) % 4 == 0)
+			gmprt_yield();
+		g_inc(&done);
+	}
+	gmprt_wg_done(&wg);
+}
+
+BPF_TEST(many_that_nap_unannounced_all_come_to_their_end)
+{
+	const int n = 40;
+
+	g_store(&done, 0);
+	gmprt_wg_add(&wg, n);
+	for (uintptr_t i = 0; i < (uintptr_t)n; i++)
+		g_go(naps, (void *)i);
+	gmprt_wg_wait(&wg);
+	G_EQ(n * G_LOOPS(100), g_load(&done));
+	G_LE(g_stats().nr_threads_peak, 2 * n);
+}
+
+/* ---- processes -------------------------------------------------------- */
+
+static void in_the_childs_run(void *arg)
+{
+	(void)arg;
+	G_OK(gmprt_sleep(G_MS));
+}
+
+static void child(void)
+{
+	G_EQ(-EPERM, gmprt_sleep(1)); /* no run here */
+	G_OK(gmprt_run(NULL, in_the_childs_run, NULL));
+	_exit(7);
+}
+
+BPF_TEST(a_child_of_fork_goes_on_and_may_begin_a_run)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		child();
+	G_EQ(pid, waitpid(pid, &status, 0)); /* unannounced */
+	G_EQ(7 << 8, status);
+}
+
+/* ---- the name ---------------------------------------------------------- */
+
+static void is_sysmon(void)
+{
+	G_EQ(0, strcmp("sysmon", gmprt_upcall_backend()));
+}
+
+TEST(without_being_asked_for_it_is_sysmon)
+{
+	unsetenv("GMPRT_UPCALL");
+	g_run(1, is_sysmon);
+	G_EQ(0, strcmp("sysmon", gmprt_upcall_backend()));
+}
+
+static void without_rights(void)
+{
+	G_OK(setresuid(65534, 65534, 65534));
+	run_with_bpf(1, is_sysmon);
+}
+
+TEST(without_the_rights_it_is_sysmon_and_one_line_says_why)
+{
+	static struct g_end end;
+
+	if (geteuid() != 0)
+		SKIP(return, "not root: then it says so anyway");
+	g_child(&end, without_rights);
+	G_EXITS(&end, 0);
+	G_SAYS(&end, "gmprt: upcalls by sysmon only");
+}
+
+TEST_HARNESS_MAIN
