@@ -139,8 +139,12 @@ bool rt_p_seize_locked(struct rt_sched *s, struct rt_p *p, uint64_t word, uint32
 		return false;
 	count_inc(&s->nr_lost);
 	s->nr_handoffs++;
-	if (unaware && m && m->id == rt_pword_owner(word))
+	if (unaware && m && m->id == rt_pword_owner(word)) {
+		/* pairs with store_rel in rt_leave(): the owner's part of what
+		 * the kernel's barrier has published */
+		(void)load_acq(&m->slot->state);
 		m->lost = true;
+	}
 	return true;
 }
 

@@ -37,7 +37,6 @@ enum {
 	HOT_NS = 5000000, /* after the last time that the P was freed */
 	ALONE_NS = 1500,  /* a yield that takes less has found nobody else */
 	ALONE_MOST = 200, /* so many of them in a row: alone on this CPU */
-	CLOCK_EVERY = 8,  /* yields between two looks at the time, when alone */
 };
 
 static const struct gmprt_abi_p *abi_of(const struct rt_p *p)
