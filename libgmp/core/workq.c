@@ -49,6 +49,15 @@ void rt_workq_put(struct rt_workq *q, rt_work w)
 		rt_worklist_add(&q->chain, w);
 }
 
+void rt_workq_put_sig(struct rt_workq *q, rt_work w)
+{
+	q->n++;
+	if ((q->last && q->last->tail < RT_WORKQ_BLOCK) || (q->spare && block_add(q)))
+		q->last->work[q->last->tail++] = w;
+	else
+		rt_worklist_add(&q->chain, w);
+}
+
 void rt_workq_put_list(struct rt_workq *q, struct rt_worklist *l)
 {
 	rt_work w;

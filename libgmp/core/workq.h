@@ -36,6 +36,8 @@ struct rt_workq {
 };
 
 void rt_workq_put(struct rt_workq *q, rt_work w);
+/* The same without allocating: async-signal-safe. */
+void rt_workq_put_sig(struct rt_workq *q, rt_work w);
 void rt_workq_put_list(struct rt_workq *q, struct rt_worklist *l);
 void rt_workq_put_array(struct rt_workq *q, const rt_work *w, uint32_t n);
 /* The oldest, or 0. */

@@ -129,11 +129,41 @@ static void push_held_sig(struct rt_m *m, struct rt_p *p)
 	rt_sysmon_wake();
 }
 
+/*
+ * m has lost its P. Where the lock is free right now it need not wait for sysmon:
+ * 1: it has an idle P; 0: its goroutine is queued; -1: neither.
+ */
+static int help_itself_sig(struct rt_m *m, struct rt_g *g)
+{
+	struct rt_sched *s = m->s;
+	struct rt_p *p;
+
+	if (pthread_mutex_trylock(&s->lock))
+		return -1;
+	if (s->stopping) {
+		rt_unlock(s);
+		return -1;
+	}
+	m->lost = false;
+	count_add(&s->nr_lost, -1);
+	p = rt_p_idle_get_locked(s);
+	if (!p) {
+		bind(m, g);
+		rt_workq_put_sig(&s->grq, rt_work_g(g));
+		store_rel(&s->grq_len, s->grq.n);
+	}
+	rt_unlock(s);
+	if (p)
+		rt_p_acquire(m, p);
+	return p != NULL;
+}
+
 /* In goroutine code, with sysmon's request: gives the P up and waits for one. */
 static void stand_still_sig(struct rt_m *m)
 {
 	struct rt_g *g = m->curg;
 	struct rt_p *p = m->p;
+	int helped = -1;
 
 	if (load_rlx(&m->slot->state) != RT_M_USER || g->flags & RT_G_BLOCKING ||
 	    load_acq(&m->s->stopping))
@@ -147,8 +177,14 @@ static void stand_still_sig(struct rt_m *m)
 		else
 			p = NULL; /* lost before */
 		rt_point();
-		bind(m, g);
-		push_held_sig(m, p);
+		if (!p && rt_port_in_kernel(&m->s->port))
+			helped = help_itself_sig(m, g);
+		if (helped == 1)
+			return;
+		if (helped < 0) {
+			bind(m, g);
+			push_held_sig(m, p);
+		}
 	} else {
 		store_seq(&m->hold, RT_HOLD_WAITS); /* its loan is over; it may get another */
 	}
