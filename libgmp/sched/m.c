@@ -194,6 +194,9 @@ static void m_fini(struct rt_m *m)
 		rt_p_handoff(s, p);
 	rt_port_leave(&s->port); /* before its number is another's */
 	rt_m_set_self(NULL);
+	rt_lock(s);
+	s->nr_ms_live--;
+	rt_unlock(s);
 	delist(s, m);
 	store_rlx(&s->no_thread, false); /* there is room for one */
 	if (rt_m_thread_fini)
@@ -204,6 +207,15 @@ static void m_fini(struct rt_m *m)
 	rt_rcu_wait();
 	rt_free(m);
 	rt_sched_unref(s);
+}
+
+/* By the new thread: one that could not be had was never there. */
+static void count_in(struct rt_sched *s)
+{
+	rt_lock(s);
+	if (++s->nr_ms_live > s->nr_ms_peak)
+		s->nr_ms_peak = s->nr_ms_live;
+	rt_unlock(s);
 }
 
 static void *m_thread(void *arg)
@@ -234,6 +246,7 @@ static void *m_thread(void *arg)
 	if (rt_m_thread_init)
 		rt_m_thread_init(m);
 	rt_port_join(&m->s->port, m->id);
+	count_in(m->s);
 	rt_p_acquire(m, m->next_p);
 	store_rlx(&m->next_p, NULL);
 	m_loop(m);
@@ -287,14 +300,6 @@ void rt_m_refused(struct rt_sched *s, struct rt_p *p, bool spinning, int why)
 		tell(nr_ms, why);
 }
 
-static void count_peak(struct rt_sched *s)
-{
-	rt_lock(s);
-	if (s->nr_ms > s->nr_ms_peak)
-		s->nr_ms_peak = s->nr_ms;
-	rt_unlock(s);
-}
-
 /* ---- birth -------------------------------------------------------- */
 
 static uint32_t mid_get_locked(struct rt_sched *s)
@@ -343,10 +348,8 @@ int rt_m_new(struct rt_sched *s, struct rt_p *p, bool spinning)
 		return r;
 	}
 	r = rt_thread_start(m_thread, m, G0_STACK_BYTES);
-	if (r == 0) {
-		count_peak(s);
+	if (r == 0)
 		return 0;
-	}
 	delist(s, m);
 	rt_rcu_wait();
 	rt_free(m);

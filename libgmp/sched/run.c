@@ -152,6 +152,8 @@ static int start_threads(struct rt_sched *s)
 		store_seq(&s->sysmon_gone, 1);
 		return r;
 	}
+	while (!load_acq(&s->started))
+		rt_futex_wait(&s->started, 0, RT_FOREVER);
 	rt_lock(s);
 	p = rt_p_idle_get_locked(s);
 	rt_unlock(s);
@@ -164,7 +166,7 @@ static int start_threads(struct rt_sched *s)
 	}
 	/* Only now may sysmon look: it would put Ps to work by itself, and a
 	 * failure here must mean that main has not begun. */
-	store_rel(&s->started, 1);
+	store_rel(&s->started, RT_SYSMON_LOOKS);
 	rt_futex_wake(&s->started, 1);
 	return r;
 }

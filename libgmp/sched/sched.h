@@ -192,6 +192,9 @@ struct rt_m {
 	struct cds_list_head all __cacheline;
 };
 
+/* rt_sched.started: sysmon is there, and has what memory it needs; all is. */
+enum { RT_SYSMON_READY = 1, RT_SYSMON_LOOKS = 2 };
+
 /* Sysmon's notes of the time since when goroutines wait for a stack. */
 struct rt_starving {
 	uint64_t progress;
@@ -224,7 +227,7 @@ struct rt_sched {
 	uint32_t sysmon_gone;
 	uint32_t batch_alone; /* a batch's wake-up was left to sysmon, which clears */
 	pthread_t sysmon_self;
-	uint32_t started;                          /* futex: sysmon waits for it */
+	uint32_t started;                          /* futex: 0, READY, LOOKS */
 	struct rt_m *held;                         /* Ms that have just given their P up */
 	int64_t thread_try_ns;
 	int64_t start_ns, trace_ms, trace_next_ns; /* schedtrace.c; 0: off */
@@ -250,7 +253,8 @@ struct rt_sched {
 	struct rt_m *idle_ms; /* LIFO */
 	struct rt_m *keeper;  /* the idle M that sleeps until the next timer */
 	uint32_t nr_idle_ms;  /* read without the lock where it may be wrong */
-	uint32_t nr_ms, nr_ms_peak;
+	uint32_t nr_ms; /* in all_ms: those that are being made, too */
+	uint32_t nr_ms_live, nr_ms_peak; /* threads that are there; the most at a time */
 	uint32_t nr_lost;                           /* Ms whose P was taken while they were away */
 	uint32_t *free_mids, nr_free_mids, nr_mids; /* slot numbers */
 	struct cds_list_head all_ms __cacheline;    /* RCU for readers */

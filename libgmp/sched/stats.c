@@ -55,9 +55,8 @@ void rt_stats_sum(struct rt_sched *s, struct gmprt_stats *t)
 	t->nr_io_waits = rt_poll_waits(s, &t->nr_io_waiting);
 	rt_lock(s);
 	t->maxprocs = (int)s->maxprocs;
-	t->nr_threads = (int)s->nr_ms;
-	/* Threads that are just being made count in the one, not yet in the other. */
-	t->nr_threads_peak = (int)(s->nr_ms_peak > s->nr_ms ? s->nr_ms_peak : s->nr_ms);
+	t->nr_threads = (int)s->nr_ms_live;
+	t->nr_threads_peak = (int)s->nr_ms_peak;
 	t->nr_idle_threads = (int)s->nr_idle_ms;
 	t->nr_handoffs = s->nr_handoffs;
 	t->nr_wakeups = s->nr_wakeups;

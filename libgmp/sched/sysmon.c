@@ -381,12 +381,14 @@ void *rt_sysmon(void *sched)
 
 	store_rlx(&s->sysmon_self, pthread_self());
 	rt_thread_mask_all();
-	/* A report may be ours to make when memory is out, and a thread's first
-	 * read allocates. */
+	/* We read when memory is out, too, and a thread's first read allocates:
+	 * it is over before main begins and perhaps sets limits. */
 	rt_rcu_read_lock();
 	rt_rcu_read_unlock();
-	while (!load_acq(&s->started))
-		rt_futex_wait(&s->started, 0, RT_FOREVER);
+	store_rel(&s->started, RT_SYSMON_READY);
+	rt_futex_wake(&s->started, 1);
+	while (load_acq(&s->started) != RT_SYSMON_LOOKS)
+		rt_futex_wait(&s->started, RT_SYSMON_READY, RT_FOREVER);
 	while (!load_acq(&s->stopping)) {
 		uint32_t word = load_acq(&sysmon_word);
 		int64_t now = rt_now_ns();
