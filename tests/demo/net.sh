@@ -9,6 +9,7 @@
 
 # serve NAME: starts the example on a port of the kernel's choice, in $port.
 serve() {
+	: >said # it may take a while until the server's shell has
 	"$build/examples/$1" 127.0.0.1:0 >said 2>err &
 	server=$!
 	for _ in $(seq 100); do
@@ -49,6 +50,7 @@ echoes() {
 # the listener's queue until others leave; the server backs off and says so.
 runs_out_of_fds() {
 	local i fds=()
+	: >said
 	(ulimit -n 30 && exec "$build/examples/echo" 127.0.0.1:0 >said 2>err) &
 	server=$!
 	for _ in $(seq 100); do
