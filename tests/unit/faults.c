@@ -436,11 +436,13 @@ static void nothing_is_left(int threads, int files, size_t mapped)
 /* ---- the failures ------------------------------------------------- */
 
 /* Shared with the child: what it was to do, and how many sites it passed. */
-static struct {
+struct orders {
 	unsigned long nth, count;
 	int64_t lift_ns; /* not 0: the shortage ends then, at the latest */
 	unsigned long passed;
-} * fault;
+};
+
+static struct orders *fault;
 
 static void *lifts(void *arg)
 {
