@@ -12,12 +12,13 @@
  *   0      -> waiter    the join parks: its G's address        cas_acqrel
  *   waiter -> DONE      the task has ended and readies it      xchg_acqrel
  *   DONE   -> JOINED    the join returns                       store
+ *   0      -> JOINED    the join runs the task in place        store
  *
  * The exchange is the task's last touch of this memory. The join parks on g0,
  * after its context is saved, so the waiter can be readied at once.
  *
- * JOINED is there to catch who joins twice. A join that ran the task in place
- * leaves 0: not even a store there. fn is NULL in a task that was never forked.
+ * JOINED is there to catch who joins twice. fn is NULL in a task that was never
+ * forked.
  */
 #ifndef RT_SCHED_TASK_H
 #define RT_SCHED_TASK_H

@@ -182,6 +182,7 @@ GMPRT_API void gmprt_join(struct gmprt_task *task)
 		return;
 	}
 	count_inc(&m->p->n.inline_joins);
+	store_rlx(&t->state, RT_TASK_JOINED);
 	rt_leave(m);
 	call_in_frame(m, t->fn, t->arg);
 }

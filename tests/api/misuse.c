@@ -71,6 +71,24 @@ static void block_exit_alone(void)
 	gmprt_block_exit();
 }
 
+static struct gmprt_task joined_twice;
+
+/* With one P the first join runs it in place. */
+static void join_twice(void)
+{
+	G_OK(gmprt_fork(&joined_twice, nothing, NULL));
+	gmprt_join(&joined_twice);
+	gmprt_join(&joined_twice);
+}
+
+static void join_twice_what_others_ran(void)
+{
+	G_OK(gmprt_fork(&joined_twice, nothing, NULL));
+	gmprt_sleep(20 * G_MS);
+	gmprt_join(&joined_twice);
+	gmprt_join(&joined_twice);
+}
+
 P_TEST(misuse_in_a_goroutine_aborts_with_a_report_and_a_dump)
 {
 	static const struct {
@@ -84,6 +102,8 @@ P_TEST(misuse_in_a_goroutine_aborts_with_a_report_and_a_dump)
 		{ unlock_thread_too_often, "gmprt_unlock_os_thread" },
 		{ lock_thread_too_often, "gmprt_lock_os_thread" },
 		{ block_exit_alone, "gmprt_block_exit" },
+		{ join_twice, "gmprt_join" },
+		{ join_twice_what_others_ran, "gmprt_join" },
 	};
 	struct g_end end;
 
