@@ -154,7 +154,8 @@ void g_nap(int64_t ns)
 {
 	struct timespec t = { .tv_sec = ns / G_SEC, .tv_nsec = ns % G_SEC };
 
-	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+	/* Unlike nanosleep() it leaves errno alone: preemption may end it early. */
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
 		;
 }
 
