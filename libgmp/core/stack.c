@@ -140,6 +140,17 @@ static struct rt_g *carve_locked(struct rt_stack_class *c, uint32_t class)
 
 /* ---- get and put -------------------------------------------------- */
 
+static struct rt_g *carve_in_time_locked(struct rt_stack_class *c, uint32_t class)
+{
+	struct rt_g *g;
+
+	if (unlikely(c->none_until_ns) && rt_now_ns() < c->none_until_ns)
+		return NULL;
+	g = carve_locked(c, class);
+	c->none_until_ns = g ? 0 : rt_now_ns() + RT_STACK_NONE_NS;
+	return g;
+}
+
 struct rt_g *rt_stack_get_slow(struct rt_stacks *st, uint32_t class, struct rt_magazine *m)
 {
 	struct rt_stack_class *c = &st->class[class];
@@ -154,7 +165,7 @@ struct rt_g *rt_stack_get_slow(struct rt_stacks *st, uint32_t class, struct rt_m
 		g_init(g, class);
 	}
 	if (!g)
-		g = carve_locked(c, class);
+		g = carve_in_time_locked(c, class);
 	rt_spin_unlock(&c->lock);
 	return g;
 }

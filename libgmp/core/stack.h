@@ -30,6 +30,9 @@
  * that lay in the depot for RT_STACK_IDLE_NS gives its memory back; such
  * "cold" slots are kept by address, as their Gs are gone with the page.
  *
+ * Where no more can be had, that is believed for RT_STACK_NONE_NS: each attempt is
+ * a dozen system calls, and there may be half a million goroutines that ask.
+ *
  * Rejected: one mmap a stack (a VMA each, 65,530 at most; 2 us each);
  * growing by copying (C has pointers into stacks); huge pages (turned off: one
  * touch would commit 2 MiB).
@@ -44,6 +47,7 @@
 #define RT_STACK_CLASS_MAX 30 /* 1 GiB */
 #define RT_STACK_CLASS_DEFAULT 18 /* 256 KiB */
 #define RT_STACK_IDLE_NS (1000 * 1000 * 1000LL)
+#define RT_STACK_NONE_NS (5 * 1000 * 1000LL)
 
 struct rt_arena {
 	struct rt_arena *next;
@@ -61,6 +65,7 @@ struct rt_stack_class {
 	struct rt_magazine shared;   /* Gs put back without a P */
 	struct rt_g **cold;          /* slots whose memory was given back */
 	uint32_t nr_cold, max_cold;
+	int64_t none_until_ns;       /* an attempt to map more failed just now */
 	bool warned;
 };
 

@@ -4,7 +4,13 @@
  */
 #include "core/workq.h"
 
+#include <string.h>
+
 #include "base/sys.h"
+
+enum {
+	CHAIN_TRY = 64, /* so many are chained before memory is asked for again */
+};
 
 /* An empty block at the end, or false. */
 static bool block_add(struct rt_workq *q)
@@ -27,13 +33,15 @@ static bool block_add(struct rt_workq *q)
 	return true;
 }
 
-static void block_drop_first(struct rt_workq *q)
+/* b is empty; prev is before it, or NULL. */
+static void block_drop(struct rt_workq *q, struct rt_workq_block *prev, struct rt_workq_block *b)
 {
-	struct rt_workq_block *b = q->first;
-
-	q->first = b->next;
-	if (!q->first)
-		q->last = NULL;
+	if (prev)
+		prev->next = b->next;
+	else
+		q->first = b->next;
+	if (q->last == b)
+		q->last = prev;
 	if (q->spare)
 		rt_free(b);
 	else
@@ -43,7 +51,8 @@ static void block_drop_first(struct rt_workq *q)
 void rt_workq_put(struct rt_workq *q, rt_work w)
 {
 	q->n++;
-	if ((q->last && q->last->tail < RT_WORKQ_BLOCK) || block_add(q))
+	if ((q->last && q->last->tail < RT_WORKQ_BLOCK) ||
+	    (q->chain.n % CHAIN_TRY == 0 && block_add(q)))
 		q->last->work[q->last->tail++] = w;
 	else
 		rt_worklist_add(&q->chain, w);
@@ -85,14 +94,58 @@ rt_work rt_workq_get(struct rt_workq *q)
 	w = b->work[b->head++];
 	q->n--;
 	if (b->head == b->tail)
-		block_drop_first(q);
+		block_drop(q, NULL, b);
+	return w;
+}
+
+static rt_work chain_get_first(struct rt_worklist *chain, bool (*is)(rt_work))
+{
+	rt_work w, found = 0;
+
+	for (uint32_t n = chain->n; n; n--) {
+		w = rt_worklist_pop(chain);
+		if (!found && is(w))
+			found = w;
+		else
+			rt_worklist_add(chain, w);
+	}
+	return found;
+}
+
+static rt_work block_get_first(struct rt_workq_block *b, bool (*is)(rt_work))
+{
+	for (uint32_t i = b->head; i < b->tail; i++) {
+		rt_work w = b->work[i];
+
+		if (!is(w))
+			continue;
+		b->tail--;
+		memmove(&b->work[i], &b->work[i + 1], (b->tail - i) * sizeof(w));
+		return w;
+	}
+	return 0;
+}
+
+rt_work rt_workq_get_first(struct rt_workq *q, bool (*is)(rt_work))
+{
+	struct rt_workq_block *b = q->first, *prev = NULL;
+	rt_work w = chain_get_first(&q->chain, is);
+
+	for (; !w && b; prev = b, b = b->next) {
+		w = block_get_first(b, is);
+		if (w && b->head == b->tail) {
+			block_drop(q, prev, b);
+			break;
+		}
+	}
+	q->n -= w != 0;
 	return w;
 }
 
 void rt_workq_free(struct rt_workq *q)
 {
 	while (q->first)
-		block_drop_first(q);
+		block_drop(q, NULL, q->first);
 	rt_free(q->spare);
 	*q = (struct rt_workq){ 0 };
 }

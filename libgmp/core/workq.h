@@ -11,7 +11,8 @@
  * touches no goroutine; their misses come later, and the run queue prefetches.
  *
  * A block that can't be had is no reason to lose work: then it is chained
- * after all, and order suffers until the chain is empty.
+ * after all, and order suffers until the chain is empty. Every 64th asks for a
+ * block again: where there is none, malloc() takes microseconds to say so.
  *
  * No lock of its own: the owner's lock guards it.
  */
@@ -42,6 +43,8 @@ void rt_workq_put_list(struct rt_workq *q, struct rt_worklist *l);
 void rt_workq_put_array(struct rt_workq *q, const rt_work *w, uint32_t n);
 /* The oldest, or 0. */
 rt_work rt_workq_get(struct rt_workq *q);
+/* The oldest that is() is true of, or 0; allocates nothing. */
+rt_work rt_workq_get_first(struct rt_workq *q, bool (*is)(rt_work));
 void rt_workq_free(struct rt_workq *q);
 
 #endif

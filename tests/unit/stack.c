@@ -24,9 +24,11 @@
 
 /* In place of libc's: mappings above a size can't be had. */
 static size_t mmap_most = SIZE_MAX;
+static long nr_maps;
 
 void *mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t off)
 {
+	g_inc(&nr_maps);
 	if (bytes > mmap_most) {
 		errno = ENOMEM;
 		return MAP_FAILED;
@@ -43,6 +45,12 @@ static struct rt_g *get(uint32_t class)
 
 	G_TRUE(g);
 	return g;
+}
+
+/* Until it is tried again to map more. */
+static void await_the_next_try(void)
+{
+	g_nap(RT_STACK_NONE_NS + G_MS);
 }
 
 static void expect_guard(struct rt_g *g)
@@ -222,6 +230,7 @@ static void no_more_guards(void)
 	for (int i = 0; i < 3; i++) {
 		rt_fault_arm(1 + 2 * !i); /* an arena is two sites */
 		G_TRUE(!rt_stack_get(&st, DEFAULT, NULL));
+		await_the_next_try();
 	}
 	expect_guard(get(DEFAULT));
 	rt_stacks_free(&st);
@@ -442,6 +451,7 @@ TEST(at_every_fault_site_there_is_a_smaller_arena_or_NULL)
 		/* 1 the arena's descriptor, 2 its mapping, 3 the guard */
 		G_EQ(g != NULL, nth != 3);
 		G_EQ(st.class[DEFAULT].arenas->nr, nth < 3 ? 8 : 16);
+		await_the_next_try();
 		for (int i = 0; i < 20; i++)
 			expect_guard(get(DEFAULT));
 		rt_stacks_free(&st);
@@ -471,6 +481,7 @@ TEST(without_address_space_there_is_NULL_until_a_stack_comes_free)
 	G_TRUE(!rt_stack_get(&st, DEFAULT, &m));
 	G_TRUE(!rt_stack_get(&st, RT_STACK_CLASS_MAX, NULL));
 	mmap_most = 2 * rt_stack_bytes(DEFAULT);
+	await_the_next_try();
 	g = rt_stack_get(&st, DEFAULT, &m);
 	mmap_most = 64 * 1024;
 	G_TRUE(g);
@@ -478,6 +489,22 @@ TEST(without_address_space_there_is_NULL_until_a_stack_comes_free)
 	rt_stack_put(&st, &m, g);
 	G_TRUE(rt_stack_get(&st, DEFAULT, &m) == g);
 	mmap_most = SIZE_MAX;
+	rt_stacks_free(&st);
+}
+
+TEST(that_there_is_no_stack_is_believed_for_a_while_and_no_longer)
+{
+	struct rt_magazine m = { 0 };
+
+	mmap_most = 64 * 1024;
+	nr_maps = 0;
+	for (int i = 0; i < 1000; i++)
+		G_TRUE(!rt_stack_get(&st, DEFAULT, &m));
+	G_GE(nr_maps, 1);
+	G_LT(nr_maps, 1000);
+	mmap_most = SIZE_MAX;
+	await_the_next_try();
+	get(DEFAULT);
 	rt_stacks_free(&st);
 }
 

@@ -130,7 +130,7 @@ TEST(workq_without_memory_loses_nothing)
 		rt_fault_arm(nth);
 		for (uint32_t i = 0; i < 4000; i++)
 			rt_workq_put(&q, work(i));
-		G_EQ(q.chain.n, 1); /* the next one got its block */
+		G_EQ(q.chain.n, 64); /* the next one got its block */
 		G_EQ(q.n, 4000);
 		for (int i = 0; i < 4000; i++) {
 			int k = number(rt_workq_get(&q));
@@ -143,6 +143,67 @@ TEST(workq_without_memory_loses_nothing)
 		rt_workq_free(&q);
 	}
 	rt_fault_arm(0);
+}
+
+static rt_work wanted;
+
+static bool is_wanted(rt_work w)
+{
+	return w == wanted;
+}
+
+/* Takes the k-th of n out of the middle; the first `chained` had no block. */
+static void expect_first(uint32_t n, uint32_t k, unsigned long fault)
+{
+	struct rt_workq q = { 0 };
+	uint32_t left = n;
+	rt_work w;
+
+	rt_fault_arm(fault);
+	for (uint32_t i = 0; i < n; i++)
+		rt_workq_put(&q, work(i));
+	rt_fault_arm(0);
+	wanted = work(k);
+	G_EQ(number(rt_workq_get_first(&q, is_wanted)), k);
+	G_EQ(rt_workq_get_first(&q, is_wanted), 0);
+	while ((w = rt_workq_get(&q))) {
+		G_NE(number(w), k);
+		left--;
+	}
+	G_EQ(left, 1);
+	G_EQ(q.n, 0);
+	/* It is whole: work goes in and comes out again. */
+	rt_workq_put(&q, work(5));
+	G_EQ(number(rt_workq_get(&q)), 5);
+	rt_workq_free(&q);
+}
+
+TEST(workq_finds_the_first_of_a_kind_wherever_it_is)
+{
+	static const uint32_t at[] = { 0, 1, 70, 509, 510, 511, 1019, 1020, 1529, 1530 };
+
+	for (size_t i = 0; i < sizeof(at) / sizeof(*at); i++) {
+		expect_first(1531, at[i], 0);
+		expect_first(1531, at[i], 1);
+		expect_first(1531, at[i], 2);
+		expect_first(at[i] + 1, at[i], 0);
+	}
+}
+
+TEST(workq_drops_a_block_in_the_middle_that_is_empty)
+{
+	struct rt_workq q = { 0 };
+
+	for (uint32_t i = 0; i < 1530; i++)
+		rt_workq_put(&q, work(i));
+	for (uint32_t i = 510; i < 1020; i++) {
+		wanted = work(i);
+		G_EQ(number(rt_workq_get_first(&q, is_wanted)), i);
+	}
+	for (uint32_t i = 0; i < 1530; i = i == 509 ? 1020 : i + 1)
+		G_EQ(number(rt_workq_get(&q)), i);
+	G_EQ(rt_workq_get(&q), 0);
+	rt_workq_free(&q);
 }
 
 TEST(workq_does_not_starve_what_was_put_without_memory)
