@@ -24,6 +24,13 @@ outcome() {
 	[ $# -lt 3 ] || grep -qF "$3" "$work/said"
 }
 
+# What is said between "ok 1" and "not ok 2" is of interest, what came before is not.
+failures_only() {
+	outcome 'echo 1..2; echo dull; echo ok 1 a; echo Expected 2; echo not ok 2 b; exit 1' \
+		"1 passed, 1 failed, 0 skipped" "| Expected 2"
+	! grep dull "$work/said"
+}
+
 ok='echo 1..1; echo "ok 1 it works"'
 
 sum_of_two_runs() {
@@ -57,6 +64,7 @@ nothing_left_running() {
 t "a pass is a pass" outcome "$ok" "1 passed, 0 failed, 0 skipped"
 t "a failed test is a failure with its name" outcome 'echo 1..1; echo "not ok 1 it works"; exit 1' \
 	"0 passed, 1 failed, 0 skipped" "lab: "
+t "of a log only what failed is shown" failures_only
 t "a skip is listed with its reason" outcome 'echo 1..1; echo "ok 1 it works # SKIP no moon"' \
 	"0 passed, 0 failed, 1 skipped" "it works: no moon"
 t "a skip without a name gets that of its RUN line" outcome \
@@ -79,6 +87,8 @@ t "a program that runs more than it planned is a failure" outcome 'echo 1..1; ec
 t "silence is a failure" outcome 'exit 0' "0 passed, 1 failed, 0 skipped" "printed no test result"
 t "a race reported by a passing program is a failure" outcome "$ok; echo 'WARNING: ThreadSanitizer: data race'" \
 	"1 passed, 1 failed, 0 skipped" "data race"
+t "a race is shown, whatever passed after it" outcome "echo '| WARNING: ThreadSanitizer: data race'; $ok" \
+	"1 passed, 1 failed, 0 skipped" "| | WARNING"
 t "a script that is not executable is a failure" not_executable
 t "a hanging program is a failure and leaves nothing running" nothing_left_running
 t "two runs are summed" sum_of_two_runs
