@@ -5,11 +5,11 @@
  */
 #include <pthread.h>
 
+#include "lib/gstorm.h"
 #include "lib/gtest.h"
 
 #define STORM 200
 
-static gmprt_wg wg;
 static gmprt_chan *never;
 static long parked;
 
@@ -65,20 +65,6 @@ FIXTURE_TEARDOWN(once)
 
 /* ---- after a storm ------------------------------------------------ */
 
-static long inside;
-
-/* Until all are inside, each with a thread. */
-static void blocks(void *arg)
-{
-	(void)arg;
-	gmprt_block_enter();
-	g_inc(&inside);
-	while (g_load(&inside) < STORM)
-		g_nap(G_MS);
-	gmprt_block_exit();
-	gmprt_wg_done(&wg);
-}
-
 static void expect_few_threads(void)
 {
 	/* They do not go at once: the next storm may be near. */
@@ -93,10 +79,7 @@ static void expect_few_threads(void)
 
 static void one_storm(void)
 {
-	gmprt_wg_add(&wg, STORM);
-	for (int i = 0; i < STORM; i++)
-		g_go(blocks, NULL);
-	gmprt_wg_wait(&wg);
+	g_storm(STORM);
 	idle_while(expect_few_threads);
 }
 

@@ -14,18 +14,6 @@
 static gmprt_wg wg;
 static long done, stop;
 
-static void echoes(void *arg)
-{
-	int fd = (int)(intptr_t)arg;
-	char buf[100];
-	ssize_t n;
-
-	while ((n = gmprt_read(fd, buf, sizeof(buf))) > 0)
-		if (gmprt_write(fd, buf, (size_t)n) < 0)
-			break;
-	gmprt_close(fd);
-}
-
 /* ---- hogs ---- */
 
 static void yields(void *unused)
@@ -46,7 +34,7 @@ G_TEST(goroutines_that_yield_for_ever_do_not_starve_those_that_wait_for_files)
 	gmprt_wg_add(&wg, 2 * g_procs);
 	for (int i = 0; i < 2 * g_procs; i++)
 		g_go(yields, NULL);
-	g_go(echoes, (void *)(intptr_t)sv[1]);
+	g_go(gio_echoes, (void *)(intptr_t)sv[1]);
 	for (int i = 0; i < 200; i++) {
 		G_EQ(4, gmprt_write(sv[0], "ping", 4));
 		G_EQ(4, gmprt_read(sv[0], buf, sizeof(buf)));
@@ -74,7 +62,7 @@ G_TEST(goroutines_that_compute_do_not_either)
 	gmprt_wg_add(&wg, g_procs);
 	for (int i = 0; i < g_procs; i++)
 		g_go(computes, NULL);
-	g_go(echoes, (void *)(intptr_t)sv[1]);
+	g_go(gio_echoes, (void *)(intptr_t)sv[1]);
 	for (int i = 0; i < 5; i++) {
 		G_EQ(4, gmprt_write(sv[0], "ping", 4));
 		G_EQ(4, gmprt_read(sv[0], buf, sizeof(buf)));
@@ -189,7 +177,7 @@ static void accepts_with_patience(void *unused)
 			continue;
 		}
 		pause = G_MS;
-		g_go(echoes, (void *)(intptr_t)fd);
+		g_go(gio_echoes, (void *)(intptr_t)fd);
 	}
 	gmprt_wg_done(&wg);
 }

@@ -64,18 +64,6 @@ P_TEST(a_run_ends_while_goroutines_wait_and_the_next_one_works)
 	close(ends[1]);
 }
 
-static void echoes(void *arg)
-{
-	int fd = (int)(intptr_t)arg;
-	char buf[100];
-	ssize_t n;
-
-	while ((n = gmprt_read(fd, buf, sizeof(buf))) > 0)
-		if (gmprt_write(fd, buf, (size_t)n) < 0)
-			break;
-	gmprt_close(fd);
-}
-
 static void pings_for_ever(void *arg)
 {
 	int fd = (int)(intptr_t)arg;
@@ -91,7 +79,7 @@ static void ends_amid_traffic(void)
 		int sv[2];
 
 		gio_tcp(sv);
-		g_go(echoes, (void *)(intptr_t)sv[0]);
+		g_go(gio_echoes, (void *)(intptr_t)sv[0]);
 		g_go(pings_for_ever, (void *)(intptr_t)sv[1]);
 	}
 	g_store(&done, 0);

@@ -114,6 +114,19 @@ static inline size_t gio_fill(int fd)
 	}
 }
 
+/* A goroutine that sends back what comes over a connection, until its end. */
+static inline void gio_echoes(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	char buf[100];
+	ssize_t n;
+
+	while ((n = gmprt_read(fd, buf, sizeof(buf))) > 0)
+		if (gmprt_write(fd, buf, (size_t)n) < 0)
+			break;
+	gmprt_close(fd);
+}
+
 /* Bytes that say where in a stream they belong. */
 static inline void gio_pattern(unsigned char *buf, size_t n, size_t from)
 {

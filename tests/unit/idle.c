@@ -8,33 +8,15 @@
 
 #include "base/clock.h"
 #include "base/sys.h"
+#include "lib/gstorm.h"
 #include "lib/gtest.h"
 #include "sched/switch.h"
 
 #define STORM 40
 
-static gmprt_wg wg;
-static long inside;
-
-static void blocks(void *arg)
-{
-	(void)arg;
-	gmprt_block_enter();
-	g_inc(&inside);
-	while (g_load(&inside) < STORM)
-		g_nap(G_MS);
-	gmprt_block_exit();
-	gmprt_wg_done(&wg);
-}
-
 static void storm(void)
 {
-	g_store(&inside, 0);
-	gmprt_wg_add(&wg, STORM);
-	for (int i = 0; i < STORM; i++)
-		g_go(blocks, NULL);
-	gmprt_wg_wait(&wg);
-	G_GE(g_stats().nr_threads_peak, STORM);
+	g_storm(STORM);
 }
 
 /* Those that idle for ever, at work, and the time keeper: this sleeps. */
