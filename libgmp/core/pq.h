@@ -30,7 +30,8 @@ struct rt_pq {
 	uint32_t tail __cacheline;
 	uint32_t fork_bottom;
 	rt_work next;
-	/* Other work than that in the queues: what attach() of a backend says. */
+	/* The kernel's side reads these (gmprt_abi.h). Not used yet: port.c has the
+	 * session's hint set for good, and nobody waits for its ring buffer. */
 	uint32_t hint __cacheline;
 	uint32_t wake;
 	rt_work ring[RT_RUNQ_SIZE] __cacheline;

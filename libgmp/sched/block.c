@@ -34,7 +34,7 @@ void rt_block_enter(void)
 	count_inc(&p->n.blocks);
 	store_rlx(&p->blocked_ns, rt_runq_len(&p->q) ? rt_now_ns() : 0);
 	rt_point();
-	/* (a) in kport.h: publishes the queues to who takes the P. */
+	/* (a) in gmprt_abi.h: publishes the queues to who takes the P. */
 	store_rel(&p->slot.word, rt_pword_blocked(m->pword));
 	rt_leave(m);
 }
@@ -84,7 +84,7 @@ void rt_block_exit(void)
 	barrier();
 	rt_point();
 	g->flags &= (uint8_t)~RT_G_BLOCKING;
-	/* (b) in kport.h */
+	/* (b) in gmprt_abi.h */
 	if (likely(cas_acqrel(&p->slot.word, rt_pword_blocked(m->pword), m->pword)) ||
 	    rt_p_take_back(m)) {
 		if (unlikely(p->blocked_ns))

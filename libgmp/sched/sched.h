@@ -135,6 +135,12 @@ _Static_assert(offsetof(struct rt_p, q.next) == offsetof(struct gmprt_abi_p, nex
 _Static_assert(offsetof(struct rt_p, q.hint) == offsetof(struct gmprt_abi_p, hint), "");
 _Static_assert(offsetof(struct rt_p, q.wake) == offsetof(struct gmprt_abi_p, wake), "");
 
+/* What the kernel's side has written of p; zeroes where there is none. */
+static inline const struct gmprt_abi_p *rt_p_abi(const struct rt_p *p)
+{
+	return (const struct gmprt_abi_p *)(const void *)p;
+}
+
 /* An M without a P that has a goroutine on it: preempt.c. It writes this. */
 enum rt_hold {
 	RT_HOLD_NONE,

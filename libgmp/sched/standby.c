@@ -39,14 +39,9 @@ enum {
 	ALONE_MOST = 200, /* so many of them in a row: alone on this CPU */
 };
 
-static const struct gmprt_abi_p *abi_of(const struct rt_p *p)
-{
-	return (const struct gmprt_abi_p *)(const void *)p;
-}
-
 static int64_t freed_ns(const struct rt_p *p)
 {
-	return (int64_t)load_rlx(&abi_of(p)->freed_ns);
+	return (int64_t)load_rlx(&rt_p_abi(p)->freed_ns);
 }
 
 /* ---- which P ------------------------------------------------------ */
@@ -146,7 +141,7 @@ bool rt_stand_by(struct rt_m *m, struct rt_p *p, int64_t until)
 	bool took, bound = sched_getaffinity(0, sizeof(before), &before) == 0;
 
 	if (bound)
-		bind_to((int)load_rlx(&abi_of(p)->freed_cpu));
+		bind_to((int)load_rlx(&rt_p_abi(p)->freed_cpu));
 	took = wait_hot(m, p, until);
 	if (bound)
 		sched_setaffinity(0, sizeof(before), &before);

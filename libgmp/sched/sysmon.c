@@ -65,7 +65,7 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now, bool over)
 	int64_t since;
 
 	if (rt_pword_state(word) == RT_P_FREED)
-		blocks = word; /* each time it is another epoch, or the same block */
+		blocks = ~load_rlx(&rt_p_abi(p)->nr_freed); /* no number of brackets */
 	else if (rt_pword_state(word) != RT_P_BLOCKED)
 		return false;
 	if (p->mon.blocks != blocks) {
