@@ -19,12 +19,17 @@
 
 #include "block.h"
 
-static __always_inline void forget(struct task_struct *task, struct gmprt_task *t)
+static __always_inline void leave_number(struct gmprt_task *t)
 {
 	struct gmprt_mkey k = { .key = t->key, .session = t->session, .m = t->m };
 
 	t->key = 0;
 	bpf_map_delete_elem(&gmprt_holds, &k);
+}
+
+static __always_inline void forget(struct task_struct *task, struct gmprt_task *t)
+{
+	leave_number(t);
 	bpf_task_storage_delete(&gmprt_tasks, task);
 }
 
@@ -69,7 +74,11 @@ static __always_inline int do_register(struct gmprt_session *s, struct task_stru
 	t = bpf_task_storage_get(&gmprt_tasks, self, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!t)
 		return -GMPRT_ENOMEM;
-	if (session_of(t) || bpf_map_update_elem(&gmprt_holds, &k, &v, BPF_NOEXIST))
+	if (session_of(t))
+		return -GMPRT_EBUSY;
+	if (t->key)
+		leave_number(t); /* in a session that is over */
+	if (bpf_map_update_elem(&gmprt_holds, &k, &v, BPF_NOEXIST))
 		return -GMPRT_EBUSY;
 	t->session = c->session;
 	t->m = c->m;
