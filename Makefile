@@ -16,6 +16,9 @@ O      ?= build
 V      ?= 0
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
 INCDIR ?= $(PREFIX)/include
 WERROR ?= $(if $(CI),1,0)
 LTO    ?= 0
@@ -138,8 +141,14 @@ EXAMPLE_NAMES := $(sort $(patsubst examples/%.c,%,$(wildcard examples/*.c)) \
 # Packages an example needs of its own; without them it is left out, aloud.
 NEEDS_dirsum := libcrypto
 needs_met = $(if $(NEEDS_$(1)),$(shell pkg-config --exists $(NEEDS_$(1)) 2>/dev/null && echo yes),yes)
+has_pkg = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
 EXAMPLES := $(foreach e,$(EXAMPLE_NAMES),$(if $(call needs_met,$(e)),$(O)/examples/$(e)))
 EXAMPLES_LEFT_OUT := $(filter-out $(EXAMPLES:$(O)/examples/%=%),$(EXAMPLE_NAMES))
+# The commands: tools/NAME/*.c and what they share. All of them are about the
+# programs in the kernel; without these they are left out, aloud.
+TOOL_NAMES := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
+TOOLS_LACK := $(if $(TOOL_NAMES),$(if $(BPF_SKEL),$(if $(SAN),an ordinary build,$(if $(call has_pkg,libbpf json-c),,libbpf-dev libjson-c-dev)),$(BPF_LACKS)))
+TOOLS := $(if $(TOOLS_LACK),,$(TOOL_NAMES:%=$(O)/bin/%))
 TEST_LIB_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard tests/lib/*.c))
 TEST_LIB := $(if $(TEST_LIB_OBJS),$(O)/tests/libtest.a)
 UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/$(T).c))
@@ -171,13 +180,15 @@ endef
 
 # ---------------------------------------------------------------- building
 
-.PHONY: all lib examples tests stress-tests
-all: lib examples $(if $(wildcard $(HARNESS)),tests)
+.PHONY: all lib examples tools tests stress-tests
+all: lib examples tools $(if $(wildcard $(HARNESS)),tests)
 lib: $(SO) $(O)/libgmprt.so $(A)
 	@$(if $(and $(wildcard $(BPF_SRC)),$(BPF_LACKS)),echo "gmprt: built without the bpf backend: it needs $(strip $(BPF_LACKS)) (make deps)",:)
 examples: $(EXAMPLES)
 	@:
 	$(foreach e,$(EXAMPLES_LEFT_OUT),@echo "gmprt: examples/$(e) is left out: pkg-config finds no $(NEEDS_$(e)) (make deps)"$(newline))
+tools: $(TOOLS)
+	@$(if $(TOOLS_LACK),echo "gmprt: $(TOOL_NAMES) left out: they need $(strip $(TOOLS_LACK)) (make deps)",:)
 tests: $(UNIT) $(API)
 stress-tests: $(STRESS)
 
@@ -279,6 +290,19 @@ $(O)/examples/$(1): $(patsubst examples/%.c,$(EX)/%.o,$(wildcard examples/$(1).c
 endef
 $(foreach e,$(EXAMPLE_NAMES),$(eval $(call example,$(e))))
 
+$(O)/obj/tools/%.o: tools/%.c $(O)/flags $(BPF_SKEL)
+	$(call say,CC,tools/$*.o)
+	@mkdir -p $(@D)
+	$(Q)$(call compile,$(LIB_CPPFLAGS) -Itools)
+
+define tool
+$(O)/bin/$(1): $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/$(1)/*.c tools/lib/*.c))
+	$$(call say,LD,bin/$(1))
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LINK) -o $$@ $$^ $$$$(pkg-config --libs libbpf json-c)
+endef
+$(foreach t,$(TOOL_NAMES),$(eval $(call tool,$(t))))
+
 # Tests. The harness is a system header here: its warnings aren't ours, and its
 # macros give each test global functions with parameters that few use.
 TEST_CPPFLAGS = -Wno-unused-parameter -Wno-missing-prototypes -D_GNU_SOURCE= -Itests -isystem $(KSELFTEST)
@@ -339,7 +363,7 @@ export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 
 # Without the harness (no network, no apt) the scripts still run, and the
 # programs that could not be built are counted as one skip.
-check: lib examples
+check: lib examples tools
 	@tools/build/kselftest $(KSELFTEST) || :
 	@$(MAKE) run-check
 
@@ -348,7 +372,7 @@ run-check: $(if $(wildcard $(HARNESS)),$(UNIT) $(FAST_API))
 		-S 'tests/unit and tests/api: no kselftest_harness.h in $(KSELFTEST), its reason stands above') \
 		$(FAST_SCRIPTS)
 
-check-slow: lib examples $(filter $(SLOW),$(API))
+check-slow: lib examples tools $(filter $(SLOW),$(API))
 	@$(RUN) -j $$(nproc) -l slow -t 600 $(or $(SLOW) $(filter tests/model/%,$(SCRIPTS)),-S "no slow test is called $(T)")
 
 # NOT: names of API tests that are left out, WHY: the reason.
@@ -429,20 +453,29 @@ $(O)/gmprt.pc: libgmp/gmprt.pc.in Makefile FORCE
 
 HEADERS := $(patsubst libgmp/include/%,%,$(wildcard libgmp/include/*.h libgmp/include/*/*.h))
 
+# Each command with its page: NAME in section 8 is the administrator's.
+man_of = $(notdir $(wildcard docs/man/$(1).[18]))
+tool_dir = $(if $(filter %.8,$(call man_of,$(1))),$(SBINDIR),$(BINDIR))
+tool_man = $(MANDIR)/man$(patsubst .%,%,$(suffix $(call man_of,$(1))))
+TOOLS_IN := $(notdir $(TOOLS))
+
 # A library for this machine is of no use until the loader's cache knows it.
-install: lib $(O)/gmprt.pc
+install: lib tools $(O)/gmprt.pc
 	$(Q)install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' $(patsubst %,'$(DESTDIR)$(INCDIR)/%',$(sort $(dir $(HEADERS))))
 	$(Q)install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/'
 	$(Q)ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libgmprt.so'
 	$(Q)install -m 644 $(A) '$(DESTDIR)$(LIBDIR)/'
 	$(Q)install -m 644 $(O)/gmprt.pc '$(DESTDIR)$(LIBDIR)/pkgconfig/'
 	$(Q)$(foreach h,$(HEADERS),install -m 644 libgmp/include/$(h) '$(DESTDIR)$(INCDIR)/$(h)' &&) :
+	$(Q)$(foreach t,$(TOOLS_IN),install -D -m 755 $(O)/bin/$(t) '$(DESTDIR)$(call tool_dir,$(t))/$(t)' && \
+		install -D -m 644 docs/man/$(call man_of,$(t)) '$(DESTDIR)$(call tool_man,$(t))/$(call man_of,$(t))' &&) :
 	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
 	@echo "  INSTALL $(DESTDIR)$(LIBDIR)/$(SONAME), libgmprt.a, gmprt.pc; $(DESTDIR)$(INCDIR)/gmprt.h"
 
 uninstall:
 	$(Q)rm -f $(patsubst %,'$(DESTDIR)$(LIBDIR)/%',$(SONAME) libgmprt.so libgmprt.a pkgconfig/gmprt.pc) \
-		$(patsubst %,'$(DESTDIR)$(INCDIR)/%',$(HEADERS))
+		$(patsubst %,'$(DESTDIR)$(INCDIR)/%',$(HEADERS)) \
+		$(foreach t,$(TOOL_NAMES),'$(DESTDIR)$(call tool_dir,$(t))/$(t)' '$(DESTDIR)$(call tool_man,$(t))/$(call man_of,$(t))')
 	$(Q)rmdir '$(DESTDIR)$(INCDIR)/gmprt' 2>/dev/null || :
 	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
 
@@ -461,4 +494,4 @@ help:
 
 .SECONDARY: $(addsuffix .o,$(UNIT) $(API) $(STRESS))
 
--include $(wildcard $(O)/bpf/*.d $(O)/obj/*/*.d $(O)/obj/examples/*.d $(O)/obj/examples/*/*.d $(O)/tests/*/*.d)
+-include $(wildcard $(O)/bpf/*.d $(O)/obj/*/*.d $(O)/obj/tools/*/*.d $(O)/obj/examples/*.d $(O)/obj/examples/*/*.d $(O)/tests/*/*.d)
