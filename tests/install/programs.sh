@@ -56,10 +56,11 @@ run_shared() {
 	LD_LIBRARY_PATH=$root/lib "$@"
 }
 
-# Where its packages are missing there is none.
+# Where their packages are missing there are none.
 commands() {
 	[ -e "$out/bin/gmpctl" ] || return 0
-	printf '%s\n' ./usr/bin/gmpctl ./usr/share/man/man1/gmpctl.1
+	printf '%s\n' ./usr/bin/gmpctl ./usr/share/man/man1/gmpctl.1 \
+		./usr/sbin/gmpd ./usr/share/man/man8/gmpd.8
 }
 
 files_are_there() {
