@@ -2,7 +2,10 @@
 /*
  * upcall_bpf.c - a session's memory, and its threads
  *
- * The order: programs are loaded (the maps are there then), the memory is
+ * A session is the daemon's, if one runs; otherwise we load the programs, if we
+ * have the rights. Where neither works the reason names both ways.
+ *
+ * The order of loading: programs are loaded (the maps are there then), the memory is
  * mapped and its head filled, the programs are attached. So no program sees a
  * session that is half made; and what close() undoes first is the attachment.
  *
@@ -20,6 +23,7 @@
 
 #include "base/atomic.h"
 #include "base/sysbpf.h"
+#include "core/upcall_client.h"
 #include "core/upcall_load.h"
 
 static size_t page_size(void)
@@ -58,6 +62,26 @@ static int map_space(struct rt_upcall_bpf *u, const struct gmprt_abi_head *head)
 	return 0;
 }
 
+/* The daemon's session, or one of our own. */
+static int begin(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
+		 struct gmprt_abi_head *head)
+{
+	char daemon[sizeof(u->why)] = "";
+	size_t n;
+	int r;
+
+	if (!shape->no_hold) {
+		if (rt_upcall_client_open(u, head) == 0)
+			return 0;
+		memcpy(daemon, u->why, sizeof(daemon));
+	}
+	r = rt_upcall_load(u, shape, head, &head->features);
+	n = strlen(u->why);
+	if (r && daemon[0])
+		snprintf(u->why + n, sizeof(u->why) - n, "; or by gmpd: %s", daemon);
+	return r;
+}
+
 int rt_upcall_bpf_open(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape)
 {
 	struct gmprt_abi_head head = { .magic = GMPRT_ABI_MAGIC,
@@ -74,14 +98,14 @@ int rt_upcall_bpf_open(struct rt_upcall_bpf *u, const struct rt_upcall_shape *sh
 			 GMPRT_ABI_MAX_MS, GMPRT_ABI_MAX_STRIDE);
 		return -EINVAL;
 	}
-	r = rt_upcall_load(u, shape, &head, &head.features);
+	r = begin(u, shape, &head);
 	if (r)
 		return r;
 	head.session = u->session;
 	r = map_space(u, &head);
 	if (!r)
 		r = map_wake(u);
-	if (!r)
+	if (!r && !u->from_daemon)
 		r = rt_upcall_attach(u);
 	if (r)
 		rt_upcall_bpf_close(u);
@@ -101,6 +125,7 @@ void rt_upcall_bpf_close(struct rt_upcall_bpf *u)
 		rt_bpf_unmap(u->head, u->bytes);
 	u->wake_written = u->wake_read = NULL;
 	u->head = NULL;
+	rt_upcall_client_close(u);
 }
 
 static int call(struct rt_upcall_bpf *u, uint32_t op, uint32_t m)
@@ -128,5 +153,6 @@ void rt_upcall_bpf_drain(struct rt_upcall_bpf *u)
 
 int rt_upcall_bpf_forked(struct rt_upcall_bpf *u)
 {
+	rt_upcall_client_forked(u);
 	return rt_bpf_map_blank(u->head, u->bytes);
 }

@@ -6,8 +6,9 @@
  * blocks (abi/gmprt_abi.h); to store states and numbers into the slots, to stand
  * by and to take is its user's.
  *
- * One process loads the programs for itself: they are attached for as long as
- * the process has them open, so nothing is left when it is killed.
+ * The session comes from the daemon gmpd, which needs no rights of ours; or this
+ * process loads the programs for itself: they are attached for as long as it has
+ * them open. In both cases nothing is left when it is killed.
  *
  * Who may call what: open, close and forked by one thread at a time; register
  * and unregister by any thread, for itself. close() while threads are
@@ -25,7 +26,7 @@ struct rt_upcall_shape {
 	uint32_t nr_ps;
 	uint32_t nr_ms;    /* slots; number 0 is nobody's */
 	uint32_t p_stride; /* in blocks; 0: 1 */
-	bool no_hold;      /* for tests: as on a kernel that has no such kfunc */
+	bool no_hold;      /* for tests: as on a kernel that has no such kfunc; no daemon */
 };
 
 struct rt_upcall_bpf {
@@ -33,14 +34,16 @@ struct rt_upcall_bpf {
 	size_t bytes;
 	uint32_t session;
 	uint64_t key;
-	int call_fd;                       /* the program gmprt_call */
-	int space_fd;                      /* the memory; to map P slots elsewhere too */
-	int wake_fd;                       /* readable after a P with `wake` set was freed */
-	int show_fd;                       /* the iterator's link, for rt_bpf_iter() */
+	int call_fd;  /* the program gmprt_call */
+	int space_fd; /* the memory; to map P slots elsewhere too */
+	int wake_fd;  /* readable after a P with `wake` set was freed */
+	int show_fd;  /* the iterator's link, for rt_bpf_iter(); or -1 */
+	int sock_fd;  /* to the daemon; closing it ends the session */
+	bool from_daemon;
 	unsigned long *wake_read;          /* a page */
 	const unsigned long *wake_written; /* another */
 	struct gmprt_bpf *skel;
-	char why[240];
+	char why[480];
 };
 
 /* 0; or -errno, and u->why says in one line what failed and what to do. Then u

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * upcall_client.h - a session from the daemon gmpd, for who has no rights
+ */
+#ifndef RT_CORE_UPCALL_CLIENT_H
+#define RT_CORE_UPCALL_CLIENT_H
+
+#include "core/upcall_bpf.h"
+
+/* Asks for a session of head's shape; sets session, key, the fds and
+ * head->features. 0; or -errno with u->why, and nothing is left open. */
+int rt_upcall_client_open(struct rt_upcall_bpf *u, struct gmprt_abi_head *head) __must_check;
+/* Ends the session, if it is one of the daemon's. */
+void rt_upcall_client_close(struct rt_upcall_bpf *u);
+/* In the child of fork(): the session is to end with its parent. */
+void rt_upcall_client_forked(struct rt_upcall_bpf *u);
+
+#endif
