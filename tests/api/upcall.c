@@ -177,6 +177,7 @@ TEST(without_being_asked_for_it_is_sysmon)
 
 static void without_rights(void)
 {
+	setenv("GMPRT_GMPD", "/nowhere", 1);
 	G_OK(setresuid(65534, 65534, 65534));
 	run_with_bpf(1, is_sysmon);
 }

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -70,7 +71,7 @@ static inline void never_idle(void)
 }
 
 /* False: skip, u.why says why. */
-static inline bool opened_as(const struct rt_upcall_shape *shape)
+static inline bool opened_any(const struct rt_upcall_shape *shape)
 {
 	struct sigaction sa = { .sa_handler = on_sigurg, .sa_flags = SA_RESTART };
 	int r = rt_upcall_bpf_open(&u, shape);
@@ -82,6 +83,13 @@ static inline bool opened_as(const struct rt_upcall_shape *shape)
 	sigaction(SIGURG, &sa, NULL);
 	slots();
 	return true;
+}
+
+/* Loaded by this process, even where a daemon runs. */
+static inline bool opened_as(const struct rt_upcall_shape *shape)
+{
+	setenv("GMPRT_GMPD", "/nowhere", 1);
+	return opened_any(shape);
 }
 
 static inline bool opened(bool no_hold)
