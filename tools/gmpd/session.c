@@ -7,9 +7,10 @@
  * ending: the key first. So no program sees half a session.
  *
  * What a user has is limited by what the kernel still holds, not by what we still
- * count: a client may keep its descriptors, or map the memory, after its
- * connection is closed. So an ended session keeps its number, and counts, until
- * both its maps are gone; that is looked up by their IDs when somebody asks.
+ * count: a client may keep its descriptors, or map the memory, after its connection
+ * is closed, or bind it to the program (BPF_PROG_BIND_MAP needs no right). So an
+ * ended session keeps its number, and counts, until both its maps are gone; that is
+ * looked up by their IDs when somebody asks.
  *
  * When the programs are unloaded and loaded again, what was made before is dead;
  * its clients go on by sysmon, and their numbers mean nothing in the new maps.
@@ -31,7 +32,10 @@
 #include "gmpd/gmpd.h"
 #include "lib/pins.h"
 
-enum { RING_BYTES = 65536 };
+enum {
+	RING_BYTES = 65536,
+	USERS = 4, /* whose whole share of memory there is */
+};
 
 enum state { FREE,
 	     OPEN,
@@ -138,10 +142,13 @@ refuse(struct gmprt_gmpd_answer *a, int error, const char *fmt, ...)
 static int within_limits(const struct config *c, uid_t uid, uint64_t bytes,
 			 struct gmprt_gmpd_answer *a)
 {
-	uint64_t n = 0;
+	uint64_t n = 0, all = bytes;
 
 	for (const struct session *s = sessions; s < sessions + GMPRT_SESSIONS; s++) {
-		if (s->state == FREE || s->uid != uid)
+		if (s->state == FREE)
+			continue;
+		all += s->bytes;
+		if (s->uid != uid)
 			continue;
 		n++;
 		bytes += s->bytes;
@@ -152,6 +159,9 @@ static int within_limits(const struct config *c, uid_t uid, uint64_t bytes,
 	if (bytes > c->limits.bytes)
 		return refuse(a, -EDQUOT, "user %u would have %ju bytes, %ju are allowed", uid,
 			      (uintmax_t)bytes, (uintmax_t)c->limits.bytes);
+	if (all > USERS * c->limits.bytes)
+		return refuse(a, -EDQUOT, "all users would have %ju bytes, %ju are allowed",
+			      (uintmax_t)all, (uintmax_t)(USERS * c->limits.bytes));
 	return 0;
 }
 
