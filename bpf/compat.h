@@ -34,7 +34,12 @@
 struct mm_struct;
 struct bpf_local_storage;
 
+struct sched_entity {
+	__u64 sum_exec_runtime;
+};
+
 struct task_struct {
+	struct sched_entity se;
 	int pid;
 	int tgid;
 	struct mm_struct *mm;

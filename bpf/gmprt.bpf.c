@@ -10,6 +10,7 @@
  *
  *	compat.h	kernels' types and differences
  *	session.h	maps; from a thread to its slots
+ *	alone.h		the P is somebody else's now
  *	block.h		the P is freed and taken back
  *	life.h		threads register and end
  *
@@ -47,9 +48,13 @@ int BPF_PROG(gmprt_switch, bool preempt, struct task_struct *prev, struct task_s
 		blocked(t);
 	else if (t && t->freed)
 		runs_again(prev, t);
+	else if (t && t->alone)
+		pauses_alone(prev, t);
 	t = task_of(next);
 	if (t && t->freed)
 		runs_again(next, t);
+	else if (t && t->alone)
+		resumes_alone(t);
 	return 0;
 }
 
@@ -80,10 +85,10 @@ static const char p_names[8][8] = { "DEAD", "IDLE", "RUNNING", "BLOCKED",
 static const char m_names[2][8] = { "RUNTIME", "USER" };
 
 static __always_inline void show_p(struct seq_file *seq, const struct gmprt_session *s,
-				   const struct gmprt_task *t, const struct gmprt_abi_m *m)
+				   void *space, const struct gmprt_abi_m *m)
 {
 	__u32 nr = READ_ONCE(m->p);
-	struct gmprt_abi_p *p = p_slot(s, t->session, nr);
+	struct gmprt_abi_p *p = p_slot(s, space, nr);
 	__u64 w;
 
 	if (!p)
@@ -100,14 +105,15 @@ int gmprt_ms(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 	struct gmprt_task *t = task ? task_of(task) : NULL;
 	struct gmprt_session *s = t ? session_of(t) : NULL;
-	struct gmprt_abi_m *m = s ? m_slot(s, t->session, t->m) : NULL;
+	void *space = s ? space_of(t->session) : NULL;
+	struct gmprt_abi_m *m = space ? m_slot(s, space, t->m) : NULL;
 
 	if (!m)
 		return 0;
 	BPF_SEQ_PRINTF(seq, "session %u pid %d tid %d (%s) M %u %s", t->session, task->tgid,
 		       task->pid, task->comm, t->m,
 		       m_names[READ_ONCE(m->state) == GMPRT_M_USER]);
-	show_p(seq, s, t, m);
+	show_p(seq, s, space, m);
 	BPF_SEQ_PRINTF(seq, " blocks %u freed %u back %u signals %u\n", READ_ONCE(m->nr_blocks),
 		       READ_ONCE(m->nr_freed), READ_ONCE(m->nr_reclaimed),
 		       READ_ONCE(m->nr_signals));

@@ -37,11 +37,12 @@ static __always_inline void ended(struct task_struct *task, bool exec)
 {
 	struct gmprt_task *t = task_of(task);
 	struct gmprt_session *s = t ? session_of(t) : NULL;
-	struct gmprt_abi_m *m = s ? m_slot(s, t->session, t->m) : NULL;
+	void *space = s ? space_of(t->session) : NULL;
+	struct gmprt_abi_m *m = space ? m_slot(s, space, t->m) : NULL;
 
 	if (m) {
 		if (READ_ONCE(m->state) == GMPRT_M_USER)
-			free_p(s, t, m, true);
+			free_p(s, t, space, m, true);
 		m->kflags = GMPRT_MF_GONE;
 	}
 	if (s && exec)
@@ -68,7 +69,7 @@ static __always_inline int do_register(struct gmprt_session *s, struct task_stru
 
 	if (!c->m || c->m >= s->nr_ms)
 		return -GMPRT_ERANGE;
-	m = m_slot(s, c->session, c->m);
+	m = m_slot(s, space_of(c->session), c->m);
 	if (!m)
 		return -GMPRT_ERANGE;
 	t = bpf_task_storage_get(&gmprt_tasks, self, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -83,6 +84,7 @@ static __always_inline int do_register(struct gmprt_session *s, struct task_stru
 	t->session = c->session;
 	t->m = c->m;
 	t->freed = 0;
+	t->alone = 0;
 	t->key = c->key;
 	m->kflags = GMPRT_MF_REGISTERED;
 	return 0;
@@ -95,7 +97,7 @@ static __always_inline int do_unregister(struct gmprt_session *s, struct task_st
 
 	if (!t || session_of(t) != s)
 		return -GMPRT_EINVAL;
-	m = m_slot(s, t->session, t->m);
+	m = m_slot(s, space_of(t->session), t->m);
 	if (m)
 		m->kflags = 0;
 	forget(self, t);

@@ -76,8 +76,9 @@ struct gmprt_task {
 	__u64 key; /* 0: not registered, or no more */
 	__u32 session;
 	__u32 m;
-	__u32 freed; /* its P was, and it has not run since */
+	__u32 freed; /* its P was, or it had none as it blocked; it has not run since */
 	__u32 unused;
+	__u64 alone; /* its run time as it came back without a P, and not 0; or 0 */
 };
 
 struct {
@@ -114,10 +115,14 @@ static __always_inline struct gmprt_task *task_of(struct task_struct *task)
 	return task->bpf_storage ? bpf_task_storage_get(&gmprt_tasks, task, 0, 0) : NULL;
 }
 
-static __always_inline struct gmprt_block *block_of(__u32 session, __u32 index)
+/* A session's shared memory: looked up once, then its blocks; each costs a call. */
+static __always_inline void *space_of(__u32 session)
 {
-	void *space = bpf_map_lookup_elem(&gmprt_spaces, &session);
+	return bpf_map_lookup_elem(&gmprt_spaces, &session);
+}
 
+static __always_inline struct gmprt_block *block_of(void *space, __u32 index)
+{
 	return space ? bpf_map_lookup_elem(space, &index) : NULL;
 }
 
@@ -129,21 +134,30 @@ static __always_inline struct gmprt_session *session_of(const struct gmprt_task 
 	return s && t->key && s->key == t->key ? s : NULL;
 }
 
-static __always_inline struct gmprt_abi_m *m_slot(const struct gmprt_session *s, __u32 nr, __u32 m)
+static __always_inline struct gmprt_abi_head *head_of(void *space)
 {
-	struct gmprt_block *b = block_of(nr, s->m_first + m / 4);
+	struct gmprt_block *b = block_of(space, 0);
+
+	return b ? &b->head : NULL;
+}
+
+static __always_inline struct gmprt_abi_m *m_slot(const struct gmprt_session *s, void *space,
+						  __u32 m)
+{
+	struct gmprt_block *b = block_of(space, s->m_first + m / 4);
 
 	return b ? &b->m[m & 3] : NULL;
 }
 
 /* p comes from the client's memory. */
-static __always_inline struct gmprt_abi_p *p_slot(const struct gmprt_session *s, __u32 nr, __u32 p)
+static __always_inline struct gmprt_abi_p *p_slot(const struct gmprt_session *s, void *space,
+						  __u32 p)
 {
 	struct gmprt_block *b;
 
 	if (p >= s->nr_ps)
 		return NULL;
-	b = block_of(nr, s->p_first + p * s->p_stride);
+	b = block_of(space, s->p_first + p * s->p_stride);
 	return b ? &b->p : NULL;
 }
 

@@ -44,7 +44,7 @@
  * 13 FREED    RUNNING  a standby                         cas_acqrel, epoch + 1
  * 14 FREED    RUNNING  kernel, switching to the owner;   cas_seq             (h)
  *                      or the owner at its next entry    cas_acqrel
- * 15 FREED    IDLE     sysmon, as a backstop             cas_acqrel, epoch + 1
+ * 15 FREED    IDLE     who makes work; or sysmon         cas_acqrel, epoch + 1
  * 16 any      REVOKED  the end of a run                  cas_seq, epoch + 1  (d)
  *
  * (a) publishes the P's queues to whoever takes it in (c); (b) and (c)
@@ -55,7 +55,8 @@
  * and reads the owner's state: in USER it goes on with (c), else it turns the
  * word back. An owner that enters meanwhile turns it back itself.
  * (g) happens when the owner, registered and in state USER, is switched out
- * because it blocked, and the P has something to run; or when its thread ends.
+ * because it blocked, and the P has something to run, or a hint says that it is to
+ * be freed all the same; or when its thread ends.
  * The kernel looks only while this very thread is in the kernel, so program
  * order makes it see the state, and the owner that enters afterwards see the
  * word. That (g) is a full barrier publishes the queues to 13 and 15. (h) gives the
@@ -63,11 +64,26 @@
  * epoch had grown.
  *
  * Model: tests/model/upcall.pml has lines 3, 4 and 12 to 16 by these numbers,
- * pword.pml and preempt.pml have the others.
+ * pword.pml and preempt.pml have the others, freed.pml the word `freed`.
  *
  * "Something to run" costs the run time no more than it does anyway: the kernel
  * compares the P's queue words where they lie, never as an index (a wrong
- * answer makes a hand-over too many or too few), and two hints for the rest.
+ * answer makes a hand-over too many or too few), and a word for the rest.
+ *
+ * Work that comes to a P after it was freed with nothing to run. Two sides write,
+ * pass a full barrier, and read; so one of them sees the other's:
+ *
+ *	who makes work			the kernel
+ *	puts it into a queue		(g); freed = 1
+ *	smp_mb				cas, xchg
+ *	reads freed: takes such a P	reads the queues again: wakes
+ *
+ * An M that comes back without its P ("alone") is not stopped at once: most soon
+ * block again, or call the run time, which queues them. It is sent a SIGURG at
+ * once if a P idles, which it can have; else when it has run for 1 ms and is then
+ * preempted; and user space, which reads alone_ns, sends one to who is not. (64
+ * goroutines that nap 200 us and compute 50, on 2 CPUs: 14,000 rounds a second if
+ * each is stopped as it comes back, 34,000 so, 38,000 by a thread each.)
  *
  * Versions. A client asks for GMPRT_ABI_VERSION and is refused if the kernel's
  * side has another one. Reserved fields are zero until a later version with the
@@ -110,7 +126,7 @@ enum gmprt_abi_mstate {
 
 /* gmprt_abi_head.features: what the kernel's side can do here. */
 enum gmprt_abi_feature {
-	GMPRT_F_HOLD = 1, /* an M that comes back without its P is sent a SIGURG */
+	GMPRT_F_HOLD = 1, /* an M that runs on without a P is sent a SIGURG */
 	GMPRT_F_WAKE = 2, /* gmprt_abi_p.wake has an effect */
 };
 
@@ -132,12 +148,16 @@ struct gmprt_abi_head {
 	__u32 nr_blocks;
 	__u32 reserved0[6];
 
-	/* The client's: not 0 if any P would find something (global queue,
-	 * netpoller). A plain store by whoever makes it so. */
-	__u32 hint;
-	__u32 reserved1[15];
+	/* The client's, plain stores. */
+	__u32 hint; /* not 0: a P is freed also if it has nothing to run now */
+	__u32 work; /* not 0: any P would find something (the global queue) */
+	__u32 idle; /* not 0: a P is to be had for an M that comes back without */
+	__u32 reserved1[13];
 
-	__u32 reserved2[32];
+	/* The kernel's: 1 after it has freed a P that had nothing to run. Who then
+	 * makes work looks for that P, and sets this to 0 before. */
+	__u32 freed;
+	__u32 reserved2[31];
 } __attribute__((aligned(256)));
 
 struct gmprt_abi_p {
@@ -145,24 +165,24 @@ struct gmprt_abi_p {
 	/* The kernel's counts; written on the owner's thread. */
 	__u64 nr_freed;
 	__u64 nr_kept;   /* its owner blocked, but it had nothing to run */
-	__u64 freed_ns;  /* last time; CLOCK_MONOTONIC */
-	__u32 freed_cpu; /* and where: that is the CPU for a standby */
-	__u32 reserved0[7];
+	__u32 freed_cpu; /* last time: that is the CPU for a standby */
+	__u32 reserved0[9];
 
 	/* The client's, as its queues need them; 64 bytes that thieves write... */
 	__u32 head __attribute__((aligned(64)));
 	__u32 fork_top;
 	__u32 thieves[14];
 	/* ...and 64 that the owner writes. Something to run is: head != tail,
-	 * next != 0, fork_bottom after fork_top, or a hint. */
+	 * next != 0, fork_bottom after fork_top, or the head's `work`. */
 	__u32 tail __attribute__((aligned(64)));
 	__u32 fork_bottom;
 	__u64 next;
 	__u32 owners[12];
 
-	/* Timers, or what else there is. */
+	/* As the head's, for this P; but the head's `freed` is not set for it. */
 	__u32 hint __attribute__((aligned(64)));
-	/* Not 0: after (g) the kernel wakes who waits for the session. */
+	/* Not 0: after (g), if there is something to run, the kernel wakes who
+	 * waits for the session. */
 	__u32 wake;
 	__u32 reserved1[14];
 } __attribute__((aligned(256)));
@@ -178,9 +198,10 @@ struct gmprt_abi_m {
 			     * kernel's side is there */
 	__u32 nr_freed;     /* and lost its P */
 	__u32 nr_reclaimed; /* and was given it back: (h) */
-	__u32 nr_signals;   /* came back without a P and was sent a SIGURG */
+	__u32 nr_signals;   /* ran without a P for too long and was sent a SIGURG */
 	__u32 reserved1;
-	__u64 blocked_ns;
+	__u64 alone_ns; /* on its CPU in state USER without a P, since then
+			 * (CLOCK_MONOTONIC); 0: not */
 	__u64 reserved2[2];
 } __attribute__((aligned(64)));
 
@@ -262,13 +283,15 @@ GMPRT_ABI_AT(gmprt_abi_head, p_stride, 28);
 GMPRT_ABI_AT(gmprt_abi_head, m_first, 32);
 GMPRT_ABI_AT(gmprt_abi_head, nr_blocks, 36);
 GMPRT_ABI_AT(gmprt_abi_head, hint, 64);
+GMPRT_ABI_AT(gmprt_abi_head, work, 68);
+GMPRT_ABI_AT(gmprt_abi_head, idle, 72);
+GMPRT_ABI_AT(gmprt_abi_head, freed, 128);
 _Static_assert(sizeof(struct gmprt_abi_head) == GMPRT_ABI_BLOCK, "the head is a block");
 
 GMPRT_ABI_AT(gmprt_abi_p, word, 0);
 GMPRT_ABI_AT(gmprt_abi_p, nr_freed, 8);
 GMPRT_ABI_AT(gmprt_abi_p, nr_kept, 16);
-GMPRT_ABI_AT(gmprt_abi_p, freed_ns, 24);
-GMPRT_ABI_AT(gmprt_abi_p, freed_cpu, 32);
+GMPRT_ABI_AT(gmprt_abi_p, freed_cpu, 24);
 GMPRT_ABI_AT(gmprt_abi_p, head, 64);
 GMPRT_ABI_AT(gmprt_abi_p, fork_top, 68);
 GMPRT_ABI_AT(gmprt_abi_p, thieves, 72);
@@ -287,7 +310,7 @@ GMPRT_ABI_AT(gmprt_abi_m, nr_blocks, 20);
 GMPRT_ABI_AT(gmprt_abi_m, nr_freed, 24);
 GMPRT_ABI_AT(gmprt_abi_m, nr_reclaimed, 28);
 GMPRT_ABI_AT(gmprt_abi_m, nr_signals, 32);
-GMPRT_ABI_AT(gmprt_abi_m, blocked_ns, 40);
+GMPRT_ABI_AT(gmprt_abi_m, alone_ns, 40);
 _Static_assert(sizeof(struct gmprt_abi_m) == GMPRT_ABI_LINE, "an M slot is a line");
 
 GMPRT_ABI_AT(gmprt_abi_call, op, 0);

@@ -28,6 +28,7 @@ static int open_own(struct rt_port *port)
 	port->memory = rt_map(own_bytes(port));
 	if (!port->memory)
 		return -ENOMEM;
+	port->head = port->memory;
 	port->mslots = (struct gmprt_abi_m *)port->memory + GMPRT_ABI_M_SHIFT * 4;
 	return 0;
 }
@@ -65,7 +66,8 @@ static int open_bpf(struct rt_port *port)
 		return r;
 	/* A blocked M's P is always freed. Who stands by looks whether there is
 	 * anything to run, and whoever makes work finds it free. */
-	port->up.head->hint = 1;
+	port->head = port->up.head;
+	port->head->hint = 1;
 	port->mslots = rt_upcall_m(port->up.head, 0);
 	r = map_ps(port);
 	if (r)
@@ -95,6 +97,7 @@ void rt_port_close(struct rt_port *port)
 	else if (port->memory)
 		rt_unmap(port->memory, own_bytes(port));
 	port->memory = NULL;
+	port->head = NULL;
 	port->mslots = NULL;
 }
 

@@ -28,11 +28,12 @@ enum rt_backend {
 
 struct rt_port {
 	enum rt_backend backend;
+	struct gmprt_abi_head *head; /* the session's; without a kernel's side just there */
 	struct gmprt_abi_m *mslots; /* nr_ms of them */
 	uint32_t nr_ms, nr_ps;
 	char *ps; /* the first P; one every p_bytes */
 	size_t p_bytes;
-	void *memory; /* sysmon: of the slots */
+	void *memory; /* sysmon: of head and slots */
 	struct rt_upcall_bpf up;
 };
 

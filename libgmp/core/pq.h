@@ -30,8 +30,8 @@ struct rt_pq {
 	uint32_t tail __cacheline;
 	uint32_t fork_bottom;
 	rt_work next;
-	/* The kernel's side reads these (gmprt_abi.h). Not used yet: port.c has the
-	 * session's hint set for good, and nobody waits for its ring buffer. */
+	/* The kernel's side reads these (gmprt_abi.h). hint is not used: port.c has
+	 * the session's set for good. wake: sched/standby.c. */
 	uint32_t hint __cacheline;
 	uint32_t wake;
 	rt_work ring[RT_RUNQ_SIZE] __cacheline;

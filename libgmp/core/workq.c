@@ -9,7 +9,8 @@
 #include "base/sys.h"
 
 enum {
-	CHAIN_TRY = 64, /* so many are chained before memory is asked for again */
+	CHAIN_TRY = 64,  /* so many are chained before memory is asked for again */
+	CHAIN_TURNS = 4, /* in one of so many gets the chain is not asked first */
 };
 
 /* An empty block at the end, or false. */
@@ -58,13 +59,10 @@ void rt_workq_put(struct rt_workq *q, rt_work w)
 		rt_worklist_add(&q->chain, w);
 }
 
-void rt_workq_put_sig(struct rt_workq *q, rt_work w)
+void rt_workq_put_soon(struct rt_workq *q, rt_work w)
 {
 	q->n++;
-	if ((q->last && q->last->tail < RT_WORKQ_BLOCK) || (q->spare && block_add(q)))
-		q->last->work[q->last->tail++] = w;
-	else
-		rt_worklist_add(&q->chain, w);
+	rt_worklist_add(&q->chain, w);
 }
 
 void rt_workq_put_list(struct rt_workq *q, struct rt_worklist *l)
@@ -84,9 +82,10 @@ void rt_workq_put_array(struct rt_workq *q, const rt_work *w, uint32_t n)
 rt_work rt_workq_get(struct rt_workq *q)
 {
 	struct rt_workq_block *b = q->first;
-	rt_work w = rt_worklist_pop(&q->chain);
+	rt_work w = 0;
 
-	/* The chain first, or a queue that is never empty would starve it. */
+	if (!b || q->gets++ % CHAIN_TURNS)
+		w = rt_worklist_pop(&q->chain);
 	if (w || !b) {
 		q->n -= w != 0;
 		return w;

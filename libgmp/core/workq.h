@@ -14,6 +14,10 @@
  * after all, and order suffers until the chain is empty. Every 64th asks for a
  * block again: where there is none, malloc() takes microseconds to say so.
  *
+ * The chain is served first, three times of four: a queue that is never empty must
+ * not starve it, nor it the queue. So it is also the place for work that is not to
+ * wait long (rt_workq_put_soon).
+ *
  * No lock of its own: the owner's lock guards it.
  */
 #ifndef RT_CORE_WORKQ_H
@@ -32,16 +36,17 @@ struct rt_workq_block {
 struct rt_workq {
 	struct rt_workq_block *first, *last;
 	struct rt_workq_block *spare; /* one, so that a queue near empty doesn't allocate */
-	struct rt_worklist chain;     /* when memory was out */
+	struct rt_worklist chain;     /* when memory was out, or that is to go soon */
 	uint32_t n;                   /* all entries */
+	uint32_t gets;
 };
 
 void rt_workq_put(struct rt_workq *q, rt_work w);
-/* The same without allocating: async-signal-safe. */
-void rt_workq_put_sig(struct rt_workq *q, rt_work w);
+/* Ahead of most others; async-signal-safe too. */
+void rt_workq_put_soon(struct rt_workq *q, rt_work w);
 void rt_workq_put_list(struct rt_workq *q, struct rt_worklist *l);
 void rt_workq_put_array(struct rt_workq *q, const rt_work *w, uint32_t n);
-/* The oldest, or 0. */
+/* The oldest, or one that is to go soon; or 0. */
 rt_work rt_workq_get(struct rt_workq *q);
 /* The oldest that is() is true of, or 0; allocates nothing. */
 rt_work rt_workq_get_first(struct rt_workq *q, bool (*is)(rt_work));

@@ -16,7 +16,7 @@
 void rt_grq_put_locked(struct rt_sched *s, struct rt_worklist *l)
 {
 	rt_workq_put_list(&s->grq, l);
-	store_rel(&s->grq_len, s->grq.n);
+	rt_grq_counted_locked(s);
 }
 
 void rt_grq_put(struct rt_sched *s, struct rt_worklist *l)
@@ -30,7 +30,7 @@ void rt_grq_put_array(struct rt_sched *s, const rt_work *w, uint32_t n)
 {
 	rt_lock(s);
 	rt_workq_put_array(&s->grq, w, n);
-	store_rel(&s->grq_len, s->grq.n);
+	rt_grq_counted_locked(s);
 	rt_unlock(s);
 }
 
@@ -48,7 +48,7 @@ rt_work rt_grq_get_locked(struct rt_sched *s, struct rt_p *p, uint32_t most)
 	first = rt_workq_get(&s->grq);
 	for (rt_work w; n > 1 && (w = rt_workq_get(&s->grq)); n--)
 		(void)rt_runq_put(&p->q, w); /* there is room: only the owner puts */
-	store_rel(&s->grq_len, s->grq.n);
+	rt_grq_counted_locked(s);
 	return first;
 }
 

@@ -78,7 +78,7 @@ struct rt_p *rt_p_idle_get_locked(struct rt_sched *s)
 		s->idle_ps = p->idle_next;
 		store_rlx(&p->idle, false);
 		count_inc(&s->nr_idle_gets);
-		store_seq(&s->nr_idle_ps, s->nr_idle_ps - 1);
+		rt_idle_ps_count_locked(s, s->nr_idle_ps - 1);
 		/* No longer all idle: someone must watch. Pairs with the
 		 * barrier in sleep_deeply(). */
 		if (unlikely(load_seq(&s->sysmon_asleep))) {
@@ -95,7 +95,7 @@ void rt_p_idle_put_locked(struct rt_sched *s, struct rt_p *p)
 	p->idle_next = s->idle_ps;
 	s->idle_ps = p;
 	store_rlx(&p->idle, true);
-	store_seq(&s->nr_idle_ps, s->nr_idle_ps + 1);
+	rt_idle_ps_count_locked(s, s->nr_idle_ps + 1);
 }
 
 void rt_p_acquire(struct rt_m *m, struct rt_p *p)
@@ -418,7 +418,7 @@ bool rt_m_stop_g0(struct rt_m *m)
 		if (s->keeper != m)
 			until = idle_until_locked(s);
 		polls = s->keeper == m && s->keeper_polls;
-		by = polls ? NULL : rt_standby_pick_locked(m);
+		by = rt_standby_pick_locked(m, !polls);
 		asleep = rt_deadlocked_locked(s);
 		rt_unlock(s);
 		if (late)

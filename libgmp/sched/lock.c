@@ -12,6 +12,7 @@
  * waits: with its G, or, when a timer is due, alone.
  */
 #include "base/bug.h"
+#include "sched/standby.h"
 #include "sched/switch.h"
 
 bool rt_g_lock_m(struct rt_m *m)
@@ -59,6 +60,7 @@ void rt_locked_start_g0(struct rt_m *m, struct rt_g *g)
 	to->waits = false;
 	store_rlx(&to->next_work, rt_work_g(g));
 	store_rlx(&to->next_p, p);
+	rt_standby_announce_locked(m, p);
 	rt_m_notice_locked(to);
 	rt_unlock(m->s);
 	rt_m_wake(to);

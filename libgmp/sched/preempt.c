@@ -28,11 +28,14 @@
  *    turned back. Then the P is retaken as from brackets.
  *
  * An M that has lost its P this way ("lost") finds out at its next call into
- * the run time and waits there; if it computes first, it gets a SIGURG too.
+ * the run time and waits there; if it computes first, it gets a SIGURG too. Its
+ * goroutine is queued ahead of most others: who comes back from a block has a thread
+ * tied up for as long as it waits, and behind 10,000 goroutines that is long.
  *
- * With a backend in the kernel that is what every blocked M comes back to: its P
- * was taken as it blocked, and the kernel sends the SIGURG on its way to user mode.
- * There the hop over sysmon would be paid thousands of times a second. So if
+ * With a backend in the kernel an M whose P was taken as it blocked runs on alone
+ * when it comes back, for up to RT_ALONE_NS: gmprt_abi.h says why, bpf/alone.h how.
+ * Then the kernel sends the SIGURG, or sysmon does, which sees how long it has been
+ * on its CPU. The hop over sysmon would be paid a thousand times a second. So if
  * sched.lock is free at that moment the handler takes an idle P, or queues its
  * goroutine, by itself. It may: it only tries the lock, allocates nothing under
  * it, no other SIGURG stops it meanwhile, and in state USER this thread has not
@@ -157,8 +160,8 @@ static int help_itself_sig(struct rt_m *m, struct rt_g *g)
 	p = rt_p_idle_get_locked(s);
 	if (!p) {
 		bind(m, g);
-		rt_workq_put_sig(&s->grq, rt_work_g(g));
-		store_rel(&s->grq_len, s->grq.n);
+		rt_workq_put_soon(&s->grq, rt_work_g(g));
+		rt_grq_counted_locked(s);
 	}
 	rt_unlock(s);
 	if (p)
@@ -260,7 +263,6 @@ void rt_preempt_install(void)
 /* Lost, and nobody knows that m wants to go on: an idle P, or the queue. */
 static bool queue_up(struct rt_m *m)
 {
-	struct rt_worklist l = { 0 };
 	struct rt_sched *s = m->s;
 	struct rt_g *g = m->curg;
 	struct rt_p *p;
@@ -271,8 +273,8 @@ static bool queue_up(struct rt_m *m)
 	p = s->stopping ? NULL : rt_p_idle_get_locked(s);
 	if (!p) {
 		bind(m, g);
-		rt_worklist_add(&l, rt_work_g(g));
-		rt_grq_put_locked(s, &l);
+		rt_workq_put_soon(&s->grq, rt_work_g(g));
+		rt_grq_counted_locked(s);
 	}
 	rt_unlock(s);
 	if (p)
@@ -296,21 +298,21 @@ bool rt_preempt_regain(struct rt_m *m)
 
 static void queue_held(struct rt_sched *s, struct rt_m *m)
 {
-	struct rt_worklist l = { 0 };
 	struct rt_p *p = m->held_p;
 	bool stopping;
 
 	rt_lock(s);
 	stopping = s->stopping;
 	if (!stopping) {
-		rt_worklist_add(&l, rt_work_g(m->curg));
-		rt_grq_put_locked(s, &l);
 		if (p) {
+			rt_workq_put(&s->grq, rt_work_g(m->curg));
 			count_inc(&s->nr_preempts);
 		} else {
+			rt_workq_put_soon(&s->grq, rt_work_g(m->curg));
 			m->lost = false;
 			count_add(&s->nr_lost, -1);
 		}
+		rt_grq_counted_locked(s);
 	}
 	rt_unlock(s);
 	store_rel(&m->on_held, false); /* m may end from now on */
@@ -390,7 +392,7 @@ void rt_preempt_rescue(struct rt_sched *s)
 	rt_lock(s);
 	if (s->idle_ps && !s->stopping && any_waits_locked(s, &m)) {
 		w = rt_workq_get_first(&s->grq, is_bound);
-		store_rel(&s->grq_len, s->grq.n);
+		rt_grq_counted_locked(s);
 		if (w)
 			m = rt_work_to_g(w)->lock_m;
 		else if (rt_next_timer(s) > rt_now_ns())
@@ -536,7 +538,19 @@ void rt_preempt_watch_way(struct rt_sched *s, struct rt_p *p, int64_t now)
 	}
 }
 
-void rt_preempt_watch_lost(struct rt_sched *s)
+/* m is on a CPU in goroutine code, and has no P. */
+static bool runs_alone(struct rt_sched *s, const struct rt_m *m, int64_t now)
+{
+	uint64_t since = load_rlx(&m->slot->alone_ns);
+
+	if (!rt_port_in_kernel(&s->port) || !m->lost ||
+	    load_rlx(&m->slot->kflags) != GMPRT_MF_REGISTERED)
+		return !rt_thread_sleeps(m->tid);
+	/* The kernel stops it if another thread wants its CPU. */
+	return since && now - (int64_t)since > RT_ALONE_NS;
+}
+
+void rt_preempt_watch_lost(struct rt_sched *s, int64_t now)
 {
 	struct rt_m *m;
 
@@ -547,7 +561,7 @@ void rt_preempt_watch_lost(struct rt_sched *s)
 		if (!m->lost && load_acq(&m->hold) != RT_HOLD_LOAN)
 			continue;
 		/* next_p: it was given a P, which nobody else watches now. */
-		if (load_rlx(&m->next_p) || !rt_thread_sleeps(m->tid))
+		if (load_rlx(&m->next_p) || runs_alone(s, m, now))
 			ask(m);
 	}
 	rt_unlock(s);

@@ -5,7 +5,11 @@
 #ifndef RT_SCHED_PREEMPT_H
 #define RT_SCHED_PREEMPT_H
 
+#include "base/clock.h"
 #include "sched/sched.h"
+
+/* An M may run on its CPU for so long without a P before sysmon asks it to stop. */
+#define RT_ALONE_NS (2 * RT_NS_PER_MS)
 
 /* Once a process: the handler of SIGURG. */
 void rt_preempt_install(void);
@@ -18,7 +22,7 @@ void rt_preempt_watch_way(struct rt_sched *s, struct rt_p *p, int64_t now_ns);
 /* Queues the goroutines of Ms that wait in the handler. True: there were any. */
 bool rt_preempt_take_held(struct rt_sched *s);
 /* Looks after Ms that went on without their P. */
-void rt_preempt_watch_lost(struct rt_sched *s);
+void rt_preempt_watch_lost(struct rt_sched *s, int64_t now_ns);
 /* No thread can be had: gives an idle P to an M that sleeps and can run one
  * goroutine only, its own. */
 void rt_preempt_rescue(struct rt_sched *s);

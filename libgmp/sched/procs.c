@@ -29,6 +29,7 @@ static void p_setup(struct rt_sched *s, struct rt_p *p, uint32_t id)
 	p->s = s;
 	p->id = id;
 	p->countdown = RT_FAIR_TICK;
+	store_rlx(&p->q.wake, 1); /* nobody stands by */
 	rt_timers_init(&p->timers);
 }
 
@@ -72,7 +73,7 @@ static void retire_idle_locked(struct rt_sched *s)
 		}
 		*link = p->idle_next;
 		store_rlx(&p->idle, false);
-		store_seq(&s->nr_idle_ps, s->nr_idle_ps - 1);
+		rt_idle_ps_count_locked(s, s->nr_idle_ps - 1);
 		p_retire_locked(s, p);
 	}
 }

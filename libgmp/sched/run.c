@@ -24,6 +24,7 @@
 #include "base/rcu.h"
 #include "base/sys.h"
 #include "sched/atfork.h"
+#include "sched/nap.h"
 #include "sched/preempt.h"
 #include "sched/stats.h"
 #include "sched/switch.h"
@@ -145,6 +146,7 @@ static int start_threads(struct rt_sched *s)
 	struct rt_p *p;
 	int r;
 
+	rt_nap_open(s);
 	fetch_add_seq(&s->refs, 1);
 	r = rt_thread_start(rt_sysmon, s, 0);
 	if (r) {
@@ -259,6 +261,7 @@ static void sched_stop(struct rt_sched *s)
 	rt_sysmon_wake();
 	while (!load_acq(&s->sysmon_gone))
 		rt_futex_wait(&s->sysmon_gone, 0, RT_FOREVER);
+	rt_nap_close();
 	do {
 		rt_backoff(&round);
 		wake_parked(s);
@@ -302,6 +305,7 @@ void rt_run_forked(struct rt_m *m)
 	if (m && m->s != s) /* its run had ended, it did not know yet */
 		leave_behind(m->s);
 	rt_sysmon_forked();
+	rt_nap_forked();
 	if (rt_forked_hook)
 		rt_forked_hook();
 	store_rlx(&rt_cur, NULL);

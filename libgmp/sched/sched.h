@@ -22,6 +22,7 @@
  *	block.c    brackets around blocking calls
  *	look.c     where a running goroutine stands, for dumps
  *	sysmon.c   the thread that watches
+ *	nap.c      what it sleeps on
  *	schedtrace.c  Go's SCHED line
  *	deadlock.c nothing can ever run again
  *	procs.c    the number of Ps
@@ -110,6 +111,8 @@ struct rt_p {
 	int64_t blocked_ns;     /* since when it is BLOCKED with work; else 0 */
 	struct rt_p *idle_next; /* sched.lock: in idle_ps or need_m */
 	struct rt_m *standby;   /* sched.lock: waits awake for it; standby.c */
+	uint64_t hot_nr;        /* sched.lock, like the next: how often it had been freed */
+	int64_t hot_ns;         /* when that was seen to change */
 	bool spins;             /* sched.lock: its M is to begin as a spinner */
 	bool idle;              /* sched.lock to write: on the idle list */
 	bool retired;           /* sched.lock: given up as DEAD */
@@ -174,6 +177,7 @@ struct rt_m {
 	struct rt_p *next_p;    /* NULL for an M on hold: a loan */
 	rt_work next_work;      /* for a bound M: its G */
 	struct rt_m *idle_next; /* sched.lock */
+	struct rt_p *announced; /* sched.lock: m is about to stand by for it */
 	bool idle;              /* sched.lock: on the idle list */
 	bool waits;             /* sched.lock: for its bound G, and holds no P */
 	bool exits;             /* told to end: set by the waker before park */
@@ -285,6 +289,19 @@ extern struct rt_sched *rt_cur;
 /* The same with a reference, for callers that may take long or make threads;
  * give it back by rt_sched_unref(). NULL: no run. */
 struct rt_sched *rt_cur_get(void);
+
+/* The global queue has changed; the kernel's side looks too. */
+static inline void rt_grq_counted_locked(struct rt_sched *s)
+{
+	store_rlx(&s->port.head->work, s->grq.n);
+	store_rel(&s->grq_len, s->grq.n);
+}
+
+static inline void rt_idle_ps_count_locked(struct rt_sched *s, uint32_t n)
+{
+	store_rlx(&s->port.head->idle, n);
+	store_seq(&s->nr_idle_ps, n);
+}
 
 /* ---- wake.c ------------------------------------------------------- */
 
@@ -416,10 +433,10 @@ void rt_locked_stop_g0(struct rt_m *m);
 /* ---- sysmon.c, deadlock.c ----------------------------------------- */
 
 void *rt_sysmon(void *sched);
-/* Async-signal-safe, like what follows, and harmless without a run. */
-void rt_sysmon_wake(void);
 /* In the child of fork(): what it was asked for is the parent's. */
 void rt_sysmon_forked(void);
+/* nap.c; async-signal-safe, like what follows, and harmless without a run. */
+void rt_sysmon_wake(void);
 /* sysmon calls fn() soon, once: for signal handlers, which may do little. */
 void rt_sysmon_call_sig(void (*fn)(void));
 bool rt_deadlocked_locked(struct rt_sched *s);

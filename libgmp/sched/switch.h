@@ -25,8 +25,9 @@
 /* ---- wake-ups ----------------------------------------------------- */
 
 /*
- * Something has been put into m's P's queue that another P could run. The
- * fence is the store-load barrier of the protocol in wake.c.
+ * Something has been put into m's P's queue that another P could run: an idle one,
+ * or one that the kernel has freed. The fence is the store-load barrier of the
+ * protocol in wake.c, and of the one in gmprt_abi.h.
  */
 static __always_inline_ void rt_wake_others(struct rt_sched *s)
 {
@@ -35,7 +36,8 @@ static __always_inline_ void rt_wake_others(struct rt_sched *s)
 	rt_point();
 	smp_mb(); /* pairs with the one in look_again() */
 	rt_point();
-	if (unlikely(load_acq(&s->nr_idle_ps) && !load_rlx(&s->nr_spinning)))
+	if (unlikely((load_acq(&s->nr_idle_ps) || load_rlx(&s->port.head->freed)) &&
+		     !load_rlx(&s->nr_spinning)))
 		rt_wake(s);
 }
 

@@ -24,16 +24,17 @@
  * It reads Ps without a lock: everything it reads is one word, and what it
  * decides is decided again by a compare-and-swap or under the lock.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 
 #include "base/clock.h"
 #include "base/rcu.h"
 #include "base/sys.h"
+#include "sched/nap.h"
 #include "sched/poll.h"
 #include "sched/preempt.h"
 #include "sched/schedtrace.h"
+#include "sched/standby.h"
 #include "sched/switch.h"
 
 enum {
@@ -49,10 +50,7 @@ enum {
 	TRY_MS = 1, /* between attempts at a thread that was refused */
 };
 
-/* What sysmon sleeps on. Not in rt_sched: signal handlers must reach it when
- * they can't know whether that exists. There is one run at a time. */
-static uint32_t sysmon_word;
-static void (*errand)(void); /* NULL: none; set before the word changes */
+static void (*errand)(void); /* NULL: none; set before sysmon is woken */
 
 /* ---- one P -------------------------------------------------------- */
 
@@ -248,7 +246,7 @@ static bool all_idle(struct rt_sched *s)
 static void sleep_deeply(struct rt_sched *s)
 {
 	for (;;) {
-		uint32_t word = load_acq(&sysmon_word);
+		uint32_t word = rt_nap_word();
 		int64_t until = RT_FOREVER;
 		bool asleep;
 
@@ -263,7 +261,7 @@ static void sleep_deeply(struct rt_sched *s)
 			until = rt_now_ns() + RT_NS_PER_SEC;
 		if (s->trace_ms && s->trace_next_ns < until)
 			until = s->trace_next_ns;
-		if (rt_futex_wait(&sysmon_word, word, until) != -ETIMEDOUT)
+		if (rt_nap_deep(word, until))
 			break;
 		if (s->trace_ms)
 			rt_schedtrace(s, rt_now_ns());
@@ -301,14 +299,7 @@ static void rest(struct rt_sched *s, uint32_t word, int64_t now, uint64_t *idle_
 	}
 	*idle_gets = gets;
 	store_rlx(&s->batch_alone, 0);
-	rt_futex_wait(&sysmon_word, word,
-		      for_timers(s, now, now + us * RT_NS_PER_US, PAUSE_BATCH_US));
-}
-
-void rt_sysmon_wake(void)
-{
-	fetch_add_seq(&sysmon_word, 1);
-	rt_futex_wake(&sysmon_word, 1);
+	rt_nap_deep(word, for_timers(s, now, now + us * RT_NS_PER_US, PAUSE_BATCH_US));
 }
 
 void rt_sysmon_call_sig(void (*fn)(void))
@@ -334,8 +325,11 @@ static void run_errand(void)
 
 /* ---- the loop ----------------------------------------------------- */
 
-/* Looks at all Ps; true if there was something to do. */
-static bool look(struct rt_sched *s, int64_t now, bool *closely)
+/*
+ * Looks at all Ps; true if there was something to do. freed: the kernel says that
+ * one is free, has work, and nobody stands by for it.
+ */
+static bool look(struct rt_sched *s, int64_t now, bool freed, bool *closely)
 {
 	uint32_t n = load_acq(&s->nr_ps);
 	bool busy = rt_preempt_take_held(s);
@@ -346,7 +340,7 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 		bool over = rt_preempt_watch(s, p, now);
 
 		*closely |= over;
-		busy |= retake(s, p, now, over);
+		busy |= retake(s, p, now, over || (freed && rt_standby_is_wanted(s, p)));
 		watch_timers(s, p, now); /* an idle P's too: its keeper may be busy */
 		rt_preempt_watch_way(s, p, now);
 		watch_slice(p, now);
@@ -361,12 +355,20 @@ static bool look(struct rt_sched *s, int64_t now, bool *closely)
 	return busy;
 }
 
+/* How often it looks for Ms that run without a P. */
+static int64_t lost_pause_ns(struct rt_sched *s)
+{
+	return rt_port_in_kernel(&s->port) ? RT_ALONE_NS : SLICE_MS * RT_NS_PER_MS;
+}
+
 static int64_t pause_until(struct rt_sched *s, int64_t now, int64_t pause_us, bool closely)
 {
 	bool kept = load_rlx(&s->keeper_until_ns) != RT_FOREVER;
 
 	if (closely && pause_us > PAUSE_SKIP_US)
 		pause_us = PAUSE_SKIP_US;
+	if (load_rlx(&s->nr_lost) && pause_us > lost_pause_ns(s) / RT_NS_PER_US)
+		pause_us = lost_pause_ns(s) / RT_NS_PER_US;
 	/* A keeper may be put to other work before the timer's time has come. */
 	return for_timers(s, now, now + pause_us * RT_NS_PER_US,
 			  kept ? PAUSE_BATCH_US : PAUSE_SKIP_US);
@@ -377,6 +379,7 @@ void *rt_sysmon(void *sched)
 	struct rt_sched *s = sched;
 	int64_t pause_us = PAUSE_MIN_US, second_ns = rt_now_ns(), lost_ns = 0;
 	uint64_t idle_gets = 0;
+	bool freed = false;
 	int in_vain = 0;
 
 	store_rlx(&s->sysmon_self, pthread_self());
@@ -390,7 +393,7 @@ void *rt_sysmon(void *sched)
 	while (load_acq(&s->started) != RT_SYSMON_LOOKS)
 		rt_futex_wait(&s->started, RT_SYSMON_READY, RT_FOREVER);
 	while (!load_acq(&s->stopping)) {
-		uint32_t word = load_acq(&sysmon_word);
+		uint32_t word = rt_nap_word();
 		int64_t now = rt_now_ns();
 		bool closely;
 
@@ -410,16 +413,17 @@ void *rt_sysmon(void *sched)
 			pause_us = PAUSE_MIN_US;
 			continue;
 		}
-		in_vain = look(s, now, &closely) ? 0 : in_vain + 1;
+		in_vain = look(s, now, freed, &closely) ? 0 : in_vain + 1;
+		freed = false;
 		if (in_vain == 0)
 			pause_us = PAUSE_MIN_US;
 		else if (in_vain > LOOKS_IN_VAIN && pause_us < PAUSE_MAX_US)
 			pause_us = pause_us * 2 < PAUSE_MAX_US ? pause_us * 2 : PAUSE_MAX_US;
-		if (now - lost_ns > SLICE_MS * RT_NS_PER_MS) {
+		if (now - lost_ns > lost_pause_ns(s)) {
 			lost_ns = now;
-			rt_preempt_watch_lost(s);
+			rt_preempt_watch_lost(s, now);
 		}
-		rt_futex_wait(&sysmon_word, word, pause_until(s, now, pause_us, closely));
+		freed = rt_nap(s, word, pause_until(s, now, pause_us, closely));
 	}
 	rt_preempt_take_held(s); /* their Ms wait for that before they end */
 	run_errand();

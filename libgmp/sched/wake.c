@@ -40,6 +40,7 @@
 
 #include "core/tls.h"
 #include "sched/sched.h"
+#include "sched/standby.h"
 
 /* ---- putting a P to work ------------------------------------------ */
 
@@ -126,6 +127,8 @@ __cold void rt_wake(struct rt_sched *s)
 		return;
 	rt_lock(s);
 	p = s->stopping ? NULL : rt_p_idle_get_locked(s);
+	if (!p && !s->stopping)
+		p = rt_p_freed_get_locked(s);
 	/* Before the unlock: a P that becomes idle after it must not be left
 	 * unwoken because of a spinner that never was. */
 	if (!p)

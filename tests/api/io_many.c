@@ -94,7 +94,9 @@ static void clients(void)
 	gmprt_wg_wait(&half_done);
 	G_OK(gmprt_chan_close(go_on));
 	gmprt_wg_wait(&wg);
-	G_LT(g_stats().nr_threads_peak, 50);
+	/* The kernel has those who call socket() wait while it enlarges the table of
+	 * fds, 20 ms each time. A backend in the kernel sees them all block. */
+	G_LT(g_stats().nr_threads_peak, strcmp(gmprt_upcall_backend(), "sysmon") ? 2000 : 50);
 }
 
 static pid_t clients_start(void)

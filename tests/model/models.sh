@@ -74,6 +74,8 @@ list() {
 	long upcall -DSTEPS=3 a P that the kernel frees has one owner, and is never lost
 	holds upcall -DEND=1,-DSTEPS=1,-DTAKES=1 nor used after the run
 	long upcall -DEND=1,-DTAKES=1 nor used after the run
+	holds freed - work and a P freed without any find each other
+	long freed - work and a P freed without any find each other
 	holds lock -DEND=0,-DOPS=2 a bound goroutine runs on its M, and is unbound
 	long lock -DEND=0,-DOPS=3 a bound goroutine runs on its M, and is unbound
 	holds task - a join returns once, after the task's end
@@ -125,6 +127,10 @@ list() {
 	fails lock -DDROP_P giving the P away before the wait
 	fails lock -DFORGET_HANDED the look at what was handed
 	fails lock -DWAKE_ONCE waking again who parked late
+	fails freed -DNO_FENCE who makes work looks at freed without a barrier
+	fails freed -DPLAIN_FREED the kernel says freed by a store
+	fails freed -DNO_LOOK the kernel does not look at the work again
+	fails freed -DCLEAR_ONLY who takes a freed P says nothing of others
 	fails upcall -DNO_STATE the kernel's look at the state
 	fails upcall -DANY_STATE_14 the same when it gives a P back
 	fails upcall -DANY_OWNER,-DSTEPS=3 its look at the owner

@@ -46,7 +46,6 @@ BPF_TEST(way, an_m_that_blocks_in_a_read_loses_its_p)
 	UNTIL(word() == FREED);
 	ASSERT_EQ(p0->nr_freed, 1);
 	ASSERT_EQ(m1->nr_freed, 1);
-	ASSERT_GT(p0->freed_ns, 0);
 	m_wakes(&m);
 	m_ends(&m);
 }
@@ -65,11 +64,11 @@ BPF_TEST(way, what_nobody_took_is_its_own_again)
 	m_ends(&m);
 }
 
-BPF_TEST(way, what_was_taken_stays_taken_and_it_is_told)
+BPF_TEST(way, what_was_taken_stays_taken_and_it_is_told_at_once_if_a_p_idles)
 {
 	struct m m = { 0 };
 
-	p0->hint = 1;
+	p0->hint = u.head->idle = 1;
 	m_start(&m, blocks_in_read);
 	UNTIL(word() == FREED);
 	ASSERT_TRUE(cas_acqrel(&p0->word, FREED, TAKEN));
@@ -79,6 +78,81 @@ BPF_TEST(way, what_was_taken_stays_taken_and_it_is_told)
 	ASSERT_EQ(m1->nr_signals, m.signals);
 	m_ends(&m);
 	ASSERT_EQ(word(), TAKEN);
+}
+
+/* Blocks, and is alone when it comes back; then does as before. */
+static void blocks_twice(struct m *m)
+{
+	char c;
+
+	blocks_in_read(m);
+	while (!g_load(&m->leave))
+		;
+	G_EQ(1, read(m->pipe[0], &c, 1));
+}
+
+BPF_TEST(way, if_none_idles_it_runs_on_alone_and_its_slot_says_since_when)
+{
+	struct m m = { 0 };
+
+	p0->hint = 1;
+	m_start(&m, blocks_twice);
+	UNTIL(word() == FREED);
+	ASSERT_EQ(m1->alone_ns, 0);
+	ASSERT_TRUE(cas_acqrel(&p0->word, FREED, TAKEN));
+	ASSERT_EQ(write(m.pipe[1], "x", 1), 1);
+	UNTIL(load_acq(&m.after));
+	ASSERT_EQ(m.signals, 0);
+	g_store(&m.leave, 1); /* it is off its CPU while we are on it */
+	UNTIL(rt_thread_sleeps(m.tid));
+	ASSERT_EQ(m1->alone_ns, 0);
+	ASSERT_EQ(word(), TAKEN);
+	m_wakes(&m);
+	m_ends(&m);
+}
+
+static void computes_until_told(struct m *m)
+{
+	blocks_in_read(m);
+	while (!g_load(&sigurgs) && !g_load(&m->leave))
+		store_rel(&m->seen_alone, load_rlx(&m1->alone_ns));
+}
+
+BPF_TEST(way, one_that_computes_alone_is_told_once_it_is_preempted)
+{
+	bool hold = u.head->features & GMPRT_F_HOLD;
+	struct m m = { 0 };
+
+	p0->hint = 1;
+	m_start(&m, computes_until_told);
+	UNTIL(word() == FREED);
+	ASSERT_TRUE(cas_acqrel(&p0->word, FREED, TAKEN));
+	ASSERT_EQ(write(m.pipe[1], "x", 1), 1);
+	UNTIL(load_acq(&m.seen_alone));
+	if (hold)
+		UNTIL(g_load(&m.done)); /* we preempt it, and others do */
+	ASSERT_EQ(m1->nr_signals, hold);
+	ASSERT_EQ(m.signals, 0); /* not at once */
+	m_ends(&m);
+}
+
+BPF_TEST(way, that_it_was_freed_with_nothing_to_run_is_said)
+{
+	struct m m = { 0 };
+
+	u.head->hint = u.head->work = 1;
+	m_start(&m, blocks_in_read);
+	UNTIL(word() == FREED);
+	ASSERT_EQ(u.head->freed, 0);
+	m_wakes(&m);
+	m_ends(&m);
+	u.head->work = 0;
+	m = (struct m){ 0 };
+	m_start(&m, blocks_in_read);
+	UNTIL(word() == FREED);
+	UNTIL(load_acq(&u.head->freed) == 1);
+	m_wakes(&m);
+	m_ends(&m);
 }
 
 BPF_TEST(way, in_state_runtime_it_keeps_its_p)
@@ -289,7 +363,7 @@ BPF_TEST(way, an_m_that_blocks_in_a_page_fault_loses_its_p)
 
 	if (uf < 0)
 		SKIP(return, "no userfaultfd here: errno %d", errno);
-	p0->hint = 1;
+	p0->hint = u.head->idle = 1;
 	m_start(&m, faults);
 	UNTIL(word() == FREED);
 	ASSERT_TRUE(cas_acqrel(&p0->word, FREED, TAKEN));

@@ -135,6 +135,7 @@ struct m {
 	long done, leave;
 	uint64_t after; /* the P's word as it came back */
 	long signals;
+	uint64_t seen_alone;
 };
 
 static inline void blocks_in_read(struct m *m)

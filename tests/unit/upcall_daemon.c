@@ -38,7 +38,7 @@ DAEMON_TEST(what_was_taken_is_told_and_who_waits_is_woken)
 
 	opened_by_daemon();
 	p.fd = u.wake_fd;
-	p0->hint = p0->wake = 1;
+	u.head->work = u.head->idle = p0->wake = 1;
 	m_start(&m, blocks_in_read);
 	ASSERT_EQ(poll(&p, 1, -1), 1);
 	ASSERT_TRUE(cas_acqrel(&p0->word, FREED, TAKEN));

@@ -368,11 +368,23 @@ static bool readable(int fd, int ms)
 	return poll(&p, 1, ms) == 1;
 }
 
-BPF_TEST(life, who_waits_is_woken_if_the_p_asks_for_it)
+BPF_TEST(life, for_a_p_without_work_nobody_is_woken)
 {
 	struct m m = { 0 };
 
 	p0->hint = p0->wake = 1;
+	m_start(&m, blocks_in_read);
+	UNTIL(word() == FREED);
+	ASSERT_FALSE(readable(u.wake_fd, 20));
+	m_wakes(&m);
+	m_ends(&m);
+}
+
+BPF_TEST(life, who_waits_is_woken_if_the_p_asks_for_it)
+{
+	struct m m = { 0 };
+
+	u.head->work = p0->wake = 1;
 	m_start(&m, blocks_in_read);
 	ASSERT_TRUE(readable(u.wake_fd, -1));
 	ASSERT_EQ(word(), FREED);
@@ -384,7 +396,7 @@ BPF_TEST(life, who_waits_is_woken_if_the_p_asks_for_it)
 
 BPF_TEST(life, a_ring_that_was_full_wakes_again_once_it_is_drained)
 {
-	p0->hint = p0->wake = 1;
+	u.head->work = p0->wake = 1;
 	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
 	store_rel(&p0->word, WORD1);
 	while (p0->nr_freed < 4200) /* 65536 bytes, 16 each */

@@ -224,6 +224,22 @@ TEST(workq_does_not_starve_what_was_put_without_memory)
 	rt_workq_free(&q);
 }
 
+TEST(workq_serves_first_what_is_to_go_soon_but_not_for_ever)
+{
+	struct rt_workq q = { 0 };
+	int others = 0;
+
+	for (uint32_t i = 0; i < 100; i++)
+		rt_workq_put(&q, work(1));
+	for (int i = 0; i < 40; i++) {
+		rt_workq_put_soon(&q, work(0)); /* one more each time */
+		others += number(rt_workq_get(&q)) == 1;
+	}
+	G_EQ(others, 10);
+	G_EQ(q.n, 100);
+	rt_workq_free(&q);
+}
+
 TEST(workq_freed_with_work_in_it_leaks_no_block)
 {
 	struct rt_workq q = { 0 };
