@@ -33,7 +33,7 @@ static int gmprt_return(struct bpf_map *map, void *key, void *value)
 	struct task_struct *self = bpf_get_current_task_btf();
 	struct gmprt_task *t = task_of(self);
 	struct gmprt_session *s = t ? session_of(t) : NULL;
-	void *space = s ? space_of(t->session) : NULL;
+	struct gmprt_space space = space_of(t ? t->session : 0);
 	struct gmprt_abi_m *m = s ? m_slot(s, space, t->m) : NULL;
 	struct gmprt_abi_p *p = m ? p_slot(s, space, READ_ONCE(m->p)) : NULL;
 
@@ -65,7 +65,7 @@ static __always_inline void hold(struct task_struct *task, const struct gmprt_ta
 
 /* task comes back from a block. */
 static __always_inline void begins_alone(struct task_struct *task, struct gmprt_task *t,
-					 void *space, struct gmprt_abi_m *m)
+					 struct gmprt_space space, struct gmprt_abi_m *m)
 {
 	struct gmprt_abi_head *h = head_of(space);
 
@@ -81,7 +81,7 @@ static __always_inline void begins_alone(struct task_struct *task, struct gmprt_
 static __always_inline bool still_alone(struct gmprt_task *t, struct gmprt_abi_m **m)
 {
 	struct gmprt_session *s = session_of(t);
-	void *space = s ? space_of(t->session) : NULL;
+	struct gmprt_space space = space_of(t ? t->session : 0);
 	struct gmprt_abi_p *p;
 
 	*m = s ? m_slot(s, space, t->m) : NULL;

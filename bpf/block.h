@@ -36,7 +36,7 @@ static __always_inline bool has_queued(const struct gmprt_abi_p *p)
 
 static __always_inline void wake(__u32 session)
 {
-	void *ring = bpf_map_lookup_elem(&gmprt_wakes, &session);
+	void *ring = session ? bpf_map_lookup_elem(&gmprt_wakes, &session) : &gmprt_wake;
 	void *rec = ring ? bpf_ringbuf_reserve(ring, 8, 0) : NULL;
 
 	if (rec)
@@ -50,8 +50,8 @@ static __always_inline void wake(__u32 session)
 static __always_inline void runs_again(struct task_struct *task, struct gmprt_task *t)
 {
 	struct gmprt_session *s = session_of(t);
-	void *space = s ? space_of(t->session) : NULL;
-	struct gmprt_abi_m *m = space ? m_slot(s, space, t->m) : NULL;
+	struct gmprt_space space = space_of(t ? t->session : 0);
+	struct gmprt_abi_m *m = s ? m_slot(s, space, t->m) : NULL;
 	struct gmprt_abi_p *p = m ? p_slot(s, space, READ_ONCE(m->p)) : NULL;
 	__u64 w;
 
@@ -68,7 +68,8 @@ static __always_inline void runs_again(struct task_struct *task, struct gmprt_ta
 }
 
 /* p has nothing queued. Is it to be freed all the same? *work: others have. */
-static __always_inline bool is_wanted(const struct gmprt_abi_p *p, void *space, bool *work)
+static __always_inline bool is_wanted(const struct gmprt_abi_p *p, struct gmprt_space space,
+				      bool *work)
 {
 	struct gmprt_abi_head *h = head_of(space);
 
@@ -77,7 +78,7 @@ static __always_inline bool is_wanted(const struct gmprt_abi_p *p, void *space, 
 }
 
 /* p has been freed, and had nothing to run. Has something come just now? */
-static __always_inline bool tell_freed(const struct gmprt_abi_p *p, void *space)
+static __always_inline bool tell_freed(const struct gmprt_abi_p *p, struct gmprt_space space)
 {
 	struct gmprt_abi_head *h = head_of(space);
 
@@ -89,7 +90,7 @@ static __always_inline bool tell_freed(const struct gmprt_abi_p *p, void *space)
 
 /* Line 12 of the table. ends: the thread does not come back. */
 static __always_inline bool free_p(const struct gmprt_session *s, const struct gmprt_task *t,
-				   void *space, struct gmprt_abi_m *m, bool ends)
+				   struct gmprt_space space, struct gmprt_abi_m *m, bool ends)
 {
 	struct gmprt_abi_p *p = p_slot(s, space, READ_ONCE(m->p));
 	bool work = p && has_queued(p);
@@ -124,8 +125,8 @@ static __always_inline bool free_p(const struct gmprt_session *s, const struct g
 static __always_inline void blocked(struct gmprt_task *t)
 {
 	struct gmprt_session *s = session_of(t);
-	void *space = s ? space_of(t->session) : NULL;
-	struct gmprt_abi_m *m = space ? m_slot(s, space, t->m) : NULL;
+	struct gmprt_space space = space_of(t ? t->session : 0);
+	struct gmprt_abi_m *m = s ? m_slot(s, space, t->m) : NULL;
 
 	if (!m || READ_ONCE(m->state) != GMPRT_M_USER)
 		return;

@@ -85,7 +85,7 @@ static const char p_names[8][8] = { "DEAD", "IDLE", "RUNNING", "BLOCKED",
 static const char m_names[2][8] = { "RUNTIME", "USER" };
 
 static __always_inline void show_p(struct seq_file *seq, const struct gmprt_session *s,
-				   void *space, const struct gmprt_abi_m *m)
+				   struct gmprt_space space, const struct gmprt_abi_m *m)
 {
 	__u32 nr = READ_ONCE(m->p);
 	struct gmprt_abi_p *p = p_slot(s, space, nr);
@@ -105,8 +105,8 @@ int gmprt_ms(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 	struct gmprt_task *t = task ? task_of(task) : NULL;
 	struct gmprt_session *s = t ? session_of(t) : NULL;
-	void *space = s ? space_of(t->session) : NULL;
-	struct gmprt_abi_m *m = space ? m_slot(s, space, t->m) : NULL;
+	struct gmprt_space space = space_of(t ? t->session : 0);
+	struct gmprt_abi_m *m = s ? m_slot(s, space, t->m) : NULL;
 
 	if (!m)
 		return 0;

@@ -37,8 +37,8 @@ static __always_inline void ended(struct task_struct *task, bool exec)
 {
 	struct gmprt_task *t = task_of(task);
 	struct gmprt_session *s = t ? session_of(t) : NULL;
-	void *space = s ? space_of(t->session) : NULL;
-	struct gmprt_abi_m *m = space ? m_slot(s, space, t->m) : NULL;
+	struct gmprt_space space = space_of(t ? t->session : 0);
+	struct gmprt_abi_m *m = s ? m_slot(s, space, t->m) : NULL;
 
 	if (m) {
 		if (READ_ONCE(m->state) == GMPRT_M_USER)

@@ -35,26 +35,42 @@ struct gmprt_block {
 };
 
 /* Session 0's space and ring buffer, which a process that loads the programs for
- * itself uses; the loader sets the size. Others are made like these. */
+ * itself uses; the loader sets the size. They are not in the tables of the others:
+ * that would cost two grace periods at the start of a run (25 ms), and a call in
+ * place of a few instructions at each look. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct gmprt_block);
+} gmprt_space SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} gmprt_wake SEC(".maps");
+
+/* The others', as gmpd makes them. */
 struct gmprt_array {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct gmprt_block);
-} gmprt_space SEC(".maps");
+};
 
 struct gmprt_ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 65536);
-} gmprt_wake SEC(".maps");
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, GMPRT_SESSIONS);
 	__type(key, __u32);
 	__array(values, struct gmprt_array);
-} gmprt_spaces SEC(".maps") = { .values = { [0] = (void *)&gmprt_space } };
+} gmprt_spaces SEC(".maps");
 
 /* Who waits for a session is woken by its ring buffer; it carries nothing. */
 struct {
@@ -62,7 +78,7 @@ struct {
 	__uint(max_entries, GMPRT_SESSIONS);
 	__type(key, __u32);
 	__array(values, struct gmprt_ring);
-} gmprt_wakes SEC(".maps") = { .values = { [0] = (void *)&gmprt_wake } };
+} gmprt_wakes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -115,15 +131,26 @@ static __always_inline struct gmprt_task *task_of(struct task_struct *task)
 	return task->bpf_storage ? bpf_task_storage_get(&gmprt_tasks, task, 0, 0) : NULL;
 }
 
-/* A session's shared memory: looked up once, then its blocks; each costs a call. */
-static __always_inline void *space_of(__u32 session)
+/* A session's shared memory: looked up once, then its blocks, each by a call. */
+struct gmprt_space {
+	void *map; /* NULL: of session 0, or there is none */
+	bool own;  /* of session 0 */
+};
+
+static __always_inline struct gmprt_space space_of(__u32 session)
 {
-	return bpf_map_lookup_elem(&gmprt_spaces, &session);
+	struct gmprt_space s = { .own = !session };
+
+	if (session)
+		s.map = bpf_map_lookup_elem(&gmprt_spaces, &session);
+	return s;
 }
 
-static __always_inline struct gmprt_block *block_of(void *space, __u32 index)
+static __always_inline struct gmprt_block *block_of(struct gmprt_space space, __u32 index)
 {
-	return space ? bpf_map_lookup_elem(space, &index) : NULL;
+	if (space.own)
+		return bpf_map_lookup_elem(&gmprt_space, &index);
+	return space.map ? bpf_map_lookup_elem(space.map, &index) : NULL;
 }
 
 static __always_inline struct gmprt_session *session_of(const struct gmprt_task *t)
@@ -134,15 +161,15 @@ static __always_inline struct gmprt_session *session_of(const struct gmprt_task 
 	return s && t->key && s->key == t->key ? s : NULL;
 }
 
-static __always_inline struct gmprt_abi_head *head_of(void *space)
+static __always_inline struct gmprt_abi_head *head_of(struct gmprt_space space)
 {
 	struct gmprt_block *b = block_of(space, 0);
 
 	return b ? &b->head : NULL;
 }
 
-static __always_inline struct gmprt_abi_m *m_slot(const struct gmprt_session *s, void *space,
-						  __u32 m)
+static __always_inline struct gmprt_abi_m *m_slot(const struct gmprt_session *s,
+						  struct gmprt_space space, __u32 m)
 {
 	struct gmprt_block *b = block_of(space, s->m_first + m / 4);
 
@@ -150,8 +177,8 @@ static __always_inline struct gmprt_abi_m *m_slot(const struct gmprt_session *s,
 }
 
 /* p comes from the client's memory. */
-static __always_inline struct gmprt_abi_p *p_slot(const struct gmprt_session *s, void *space,
-						  __u32 p)
+static __always_inline struct gmprt_abi_p *p_slot(const struct gmprt_session *s,
+						  struct gmprt_space space, __u32 p)
 {
 	struct gmprt_block *b;
 
