@@ -215,14 +215,31 @@ void rt_idle_ms_clear_locked(struct rt_sched *s)
 		rt_idle_ms_remove_locked(s, s->idle_ms);
 }
 
-/* An idle M; not the time keeper if there is another, and never one that
- * polls. */
+/*
+ * An idle M; not the time keeper if there is another, and never one that polls. Nor
+ * one that stands by, as long as a thread can be made: it shares the CPU of an M
+ * that computes, and would not run before that one's slice is over (2 to 4 ms; a
+ * sleeper is put on an idle CPU at once).
+ */
 static struct rt_m *idle_ms_get_locked(struct rt_sched *s)
 {
-	struct rt_m *m = s->idle_ms;
+	bool last = s->nr_ms >= s->max_threads || load_rlx(&s->no_thread);
+	struct rt_m *m, *keeper = NULL, *stands = NULL;
 
-	if (m && m == s->keeper && (m->idle_next || s->keeper_polls))
-		m = m->idle_next;
+	for (m = s->idle_ms; m; m = m->idle_next) {
+		if (m == s->keeper)
+			keeper = m;
+		else if (m->stands)
+			stands = m;
+		else
+			break;
+	}
+	if (!m && keeper && !s->keeper_polls && !keeper->stands)
+		m = keeper;
+	if (!m && last)
+		m = stands;
+	if (!m && last && !s->keeper_polls)
+		m = keeper;
 	if (m)
 		rt_idle_ms_remove_locked(s, m);
 	return m;

@@ -179,6 +179,7 @@ struct rt_m {
 	struct rt_m *idle_next; /* sched.lock */
 	struct rt_p *announced; /* sched.lock: m is about to stand by for it */
 	bool idle;              /* sched.lock: on the idle list */
+	bool stands;            /* sched.lock: idle, but awake; standby.c */
 	bool waits;             /* sched.lock: for its bound G, and holds no P */
 	bool exits;             /* told to end: set by the waker before park */
 	struct rt_g *lock_g;    /* the G bound to this M */

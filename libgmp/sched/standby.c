@@ -9,9 +9,8 @@
  * this costs next to nothing: a yield puts its caller last. When it blocks, the
  * kernel switches here, to a loop that finds the word FREED and takes it.
  *
- * It is an idle M like others, on the list of these (idle.c): whoever needs one
- * gives it a P or a notice, which it finds in its loop. So no thread is made for
- * want of one that stands by.
+ * It is an idle M like others, on the list of these (idle.c), but the last one to be
+ * chosen when another P needs an M; a P or a notice it finds in its loop.
  *
  * Hot or cold. One M stands by for each P that was freed in the last HOT_NS. It
  * goes cold (sleeps, as any other) when that time is over, or when it is alone on
@@ -82,8 +81,13 @@ static struct rt_p *pick_locked(struct rt_sched *s, int64_t now)
 	return NULL;
 }
 
+/* m: NULL, nobody stands by for p any more. */
 static void set_locked(struct rt_p *p, struct rt_m *m)
 {
+	if (p->standby)
+		p->standby->stands = false;
+	if (m)
+		m->stands = true;
 	p->standby = m;
 	store_rlx(&p->q.wake, m == NULL);
 }
