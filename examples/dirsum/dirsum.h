@@ -45,7 +45,7 @@ struct file {
 struct options {
 	char **dirs; /* ends with NULL */
 	int procs;
-	bool quiet, by_name, progress;
+	bool quiet, by_name, forget, progress;
 	int64_t start_ns;
 };
 extern struct options opt;

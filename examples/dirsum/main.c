@@ -30,7 +30,8 @@
 
 enum {
 	RESULTS = 256, /* buffered: the printer need not keep step */
-	BY_NAME = 256, /* an option without a letter */
+	BY_NAME = 256, /* options without a letter */
+	FORGET,
 };
 
 struct options opt;
@@ -116,6 +117,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case BY_NAME:
 		opt.by_name = true;
 		return 0;
+	case FORGET:
+		opt.forget = true;
+		return 0;
 	case ARGP_KEY_ARGS:
 		opt.dirs = state->argv + state->next;
 		return 0;
@@ -127,6 +131,7 @@ static const struct argp_option options[] = {
 	{ "procs", 'j', "N", 0, "Use N Ps (default: GMPRT_MAXPROCS, GOMAXPROCS, all CPUs)", 0 },
 	{ "quiet", 'q', NULL, 0, "No progress line, no table", 0 },
 	{ "by-name", BY_NAME, NULL, 0, "Sort by name, not by digest", 0 },
+	{ "forget", FORGET, NULL, 0, "Ask the kernel to keep no file in memory", 0 },
 	{ 0 },
 };
 

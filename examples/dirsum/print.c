@@ -80,9 +80,7 @@ static void print_complaint(const struct file *f)
 static void take(struct file *f)
 {
 	if (f->err) {
-		gmprt_block_enter();
 		print_complaint(f);
-		gmprt_block_exit();
 		free(f);
 		printed.nr_failed++;
 		return;
@@ -114,9 +112,7 @@ static void collect(void)
 
 			if (now < tick)
 				continue;
-			gmprt_block_enter();
 			progress_show(now);
-			gmprt_block_exit();
 			tick = now + TICK_NS;
 		}
 	}
@@ -167,10 +163,8 @@ void print(void *done)
 	if (printed.nr_files)
 		qsort(files, printed.nr_files, sizeof(*files), line_cmp);
 	printed.end_ns = now_ns();
-	gmprt_block_enter();
 	progress_clear();
 	fflush(stderr);
 	printed.write_err = print_lines();
-	gmprt_block_exit();
 	gmprt_wg_done(done);
 }

@@ -5,9 +5,10 @@
  * Problem: each file is a plain loop over read(), any number of files may be
  * under way, and yet memory and descriptors stay bounded.
  *
- * open() and read() stand between gmprt_block_enter() and _exit(), one buffer
- * at a time: while the disk works, the P belongs to another goroutine. Hashing
- * stands outside: it is what a P is for.
+ * Nobody tells the run time that open() and read() may block. The kernel does: while
+ * the disk works, the P belongs to another goroutine. Where no backend in the kernel
+ * is to be had, sysmon finds out after 10 ms (gmprt_block_enter() around each buffer
+ * would help it).
  *
  * `slots` caps who reads at a time, and so descriptors, buffers, and threads
  * asleep in the kernel. Its size is what RLIMIT_NOFILE leaves. The others wait:
@@ -35,7 +36,7 @@ enum {
 	TURN = 64,        /* chunks of one file before others get a turn */
 	MAX_SLOTS = 256,  /* more readers only make a disk seek */
 	SLOT_FDS = 2,     /* path_open(), open_leased() */
-	SPARE_FDS = 24,   /* for the walker, the run time, libraries */
+	SPARE_FDS = 48,   /* for the walker, the run time, libraries */
 	AHEAD = 16384,    /* files found but not done */
 };
 
@@ -193,7 +194,15 @@ static noinline ssize_t read_chunk(int fd, unsigned char *buf)
 	return have;
 }
 
-/* 0, or the reason why there is no digest. One pair of brackets a chunk. */
+/* The whole of it has been read. */
+static void close_file(int fd)
+{
+	if (opt.forget)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+}
+
+/* 0, or the reason why there is no digest. */
 static int hash(struct file *f, struct slot *s, unsigned char *digest)
 {
 	int fd = -1, turn = 0;
@@ -202,14 +211,11 @@ static int hash(struct file *f, struct slot *s, unsigned char *digest)
 	if (!EVP_DigestInit_ex2(s->ctx, sha256, NULL))
 		return ENOMEM;
 	do {
-		gmprt_block_enter();
 		if (fd < 0)
 			fd = open_file(f->line + NAME);
 		n = fd < 0 ? fd : read_chunk(fd, s->buf);
 		if (fd >= 0 && n < CHUNK)
-			close(fd);
-		gmprt_block_exit();
-
+			close_file(fd);
 		if (n < 0)
 			return -n;
 		f->bytes += n;

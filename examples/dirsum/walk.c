@@ -127,14 +127,11 @@ static void walk_dir(const char *path)
 	do {
 		struct file *list = NULL, *f;
 
-		gmprt_block_enter();
 		more = d ? 0 : dir_open(path, &d);
 		if (!more)
 			more = dir_read(d, path, &list);
 		if (d && more <= 0)
 			closedir(d);
-		gmprt_block_exit();
-
 		while ((f = list)) {
 			list = f->next;
 			found(f);
@@ -160,10 +157,7 @@ static void walk_arg(const char *arg)
 	struct dir *d;
 	int err;
 
-	gmprt_block_enter();
 	err = arg_type(arg, &mode);
-	gmprt_block_exit();
-
 	if (err)
 		complain(arg, err);
 	else if (S_ISREG(mode))
