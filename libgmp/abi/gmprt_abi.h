@@ -106,7 +106,7 @@
 #define GMPRT_ABI_BLOCK 256u
 
 #define GMPRT_ABI_MAX_PS     1024u
-#define GMPRT_ABI_MAX_MS     10001u /* slots; number 0 is nobody's */
+#define GMPRT_ABI_MAX_MS     10002u /* slots: 10,000 Ms, who watches, and nobody's number 0 */
 #define GMPRT_ABI_MAX_STRIDE 256u   /* blocks: 64 KiB, the largest page */
 #define GMPRT_ABI_M_SHIFT    9u     /* blocks */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * debug.c - GMPRT_DEBUG=name=number[,name=number...], as GODEBUG
+ * debug.c - GMPRT_DEBUG=name=number[,name=number...], as GODEBUG; a plain name
+ * where there is nothing to say but yes
  */
 #include "api/debug.h"
 
@@ -37,9 +38,11 @@ static void read_item(struct rt_debug *d, const char *item, size_t len)
 		d->schedtrace_ms = n;
 	else if (name == strlen("scheddetail") && !memcmp(item, "scheddetail", name) && n >= 0)
 		d->scheddetail = n != 0;
+	else if (name == strlen("upcall") && !memcmp(item, "upcall", name) && (n >= 0 || !eq))
+		d->upcall = n != 0;
 	else
 		rt_log("GMPRT_DEBUG: \"%.*s\" is left out; there are: schedtrace=MILLISECONDS, "
-		       "scheddetail=0|1",
+		       "scheddetail=0|1, upcall[=0|1]",
 		       (int)len, item);
 }
 

@@ -11,6 +11,7 @@
 struct rt_debug {
 	int64_t schedtrace_ms; /* 0: off */
 	bool scheddetail;
+	bool upcall;
 };
 
 /* Reads the environment. What it does not understand it says in one line each

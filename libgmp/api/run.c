@@ -126,6 +126,7 @@ static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 	rt_debug_read(&debug);
 	par->trace_ms = debug.schedtrace_ms;
 	par->trace_detail = debug.scheddetail;
+	par->upcall_tells = debug.upcall;
 	return 0;
 }
 
@@ -206,7 +207,7 @@ GMPRT_API int gmprt_maxprocs(int n)
 GMPRT_API const char *gmprt_upcall_backend(void)
 {
 	struct rt_sched *s = rt_cur_get();
-	bool bpf = s && s->port.backend == RT_BACKEND_BPF;
+	bool bpf = s && rt_port_in_kernel(&s->port);
 
 	if (s)
 		rt_sched_unref(s);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -317,6 +318,15 @@ bool rt_thread_sleeps(int tid)
 	/* "pid (name) S ...", and the name may contain anything. */
 	state = strrchr(text, ')');
 	return state && state[1] == ' ' && state[2] && strchr("SDTtI", state[2]);
+}
+
+uint64_t rt_thread_nr_sleeps(void)
+{
+	struct rusage used;
+
+	/* can't fail: RUSAGE_THREAD is of Linux 2.6.26 */
+	getrusage(RUSAGE_THREAD, &used);
+	return (uint64_t)used.ru_nvcsw;
 }
 
 bool rt_thread_syscall(int tid, uintptr_t *sp, uintptr_t *pc)

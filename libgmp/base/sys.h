@@ -73,6 +73,9 @@ void rt_thread_mask_all(void);
  * running or waiting for a CPU? False if /proc can't say. About 10 us. */
 bool rt_thread_sleeps(int tid);
 
+/* How often the calling thread has gone to sleep of its own accord. */
+uint64_t rt_thread_nr_sleeps(void);
+
 /* A file's first bytes, as many as fit: how many, or -errno. Allocates nothing. */
 ssize_t rt_file_read(const char *path, void *buf, size_t size);
 

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/bug.h"
 #include "base/sys.h"
 #include "base/sysbpf.h"
 
@@ -57,11 +59,14 @@ static int map_ps(struct rt_port *port)
 
 static int open_bpf(struct rt_port *port)
 {
-	struct rt_upcall_shape shape = { .nr_ps = port->nr_ps,
-					 .nr_ms = port->nr_ms,
+	struct rt_upcall_shape shape = { .nr_ms = port->nr_ms + 1, /* and sysmon's */
 					 .p_stride = (uint32_t)(page_bytes() / GMPRT_ABI_BLOCK) };
-	int r = rt_upcall_bpf_open(&port->up, &shape);
+	int r;
 
+	if (port->nr_ps == GMPRT_ABI_MAX_PS)
+		port->nr_ps--;
+	shape.nr_ps = port->nr_ps + 1;
+	r = rt_upcall_bpf_open(&port->up, &shape);
 	if (r)
 		return r;
 	/* A blocked M's P is always freed. Who stands by looks whether there is
@@ -101,9 +106,21 @@ void rt_port_close(struct rt_port *port)
 	port->mslots = NULL;
 }
 
-bool rt_port_join(struct rt_port *port, uint32_t m)
+/* Told once: where one is refused, many are. */
+static void refused(struct rt_port *port, uint32_t m, int error)
 {
-	return port->backend == RT_BACKEND_BPF && rt_upcall_bpf_register(&port->up, m) == 0;
+	if (fetch_add_seq(&port->nr_refused, 1) == 0 && port->tells)
+		rt_log("no upcalls for M %u: the kernel's side refuses it: %s; sysmon watches its "
+		       "P",
+		       m, strerror(-error));
+}
+
+void rt_port_join(struct rt_port *port, uint32_t m)
+{
+	int r = rt_port_in_kernel(port) ? rt_upcall_bpf_register(&port->up, m) : 0;
+
+	if (r)
+		refused(port, m, r);
 }
 
 void rt_port_leave(struct rt_port *port)
@@ -119,4 +136,46 @@ void rt_port_forked(struct rt_port *port)
 	(void)!rt_upcall_bpf_forked(&port->up);
 	for (uint32_t i = 0; i < port->nr_ps; i++)
 		(void)!rt_bpf_map_blank(port->ps + i * port->p_bytes, page_bytes());
+}
+
+/* ---- loss --------------------------------------------------------- */
+
+static void lost(struct rt_port *port, const char *why)
+{
+	store_rlx(&port->lost, true);
+	if (port->tells)
+		rt_log("upcalls by sysmon from now on; bpf: %s", why);
+}
+
+void rt_port_watch_begin(struct rt_port *port)
+{
+	char why[80];
+	int r;
+
+	if (!rt_port_in_kernel(port))
+		return;
+	r = rt_pulse_begin(&port->pulse, &port->up, port->nr_ms, port->nr_ps);
+	if (!r)
+		return;
+	/* It would never be known when the others are not seen either. */
+	snprintf(why, sizeof(why), "sysmon is refused: %s", strerror(-r));
+	lost(port, why);
+}
+
+void rt_port_watch_end(struct rt_port *port)
+{
+	if (port->pulse.m)
+		rt_port_leave(port);
+}
+
+bool rt_port_watch_slow(struct rt_port *port)
+{
+	if (rt_pulse_beats(&port->pulse))
+		return false;
+	/* Number 0 is nobody's: a session refuses it as such. */
+	if (rt_upcall_bpf_register(&port->up, 0) == -EPERM)
+		lost(port, "the session is over: gmpd has been started anew");
+	else
+		lost(port, "the programs have been detached");
+	return true;
 }

@@ -107,7 +107,8 @@
  * Environment: GMPRT_MAXPROCS (then GOMAXPROCS) number of Ps; GMPRT_UPCALL
  * backend, see gmprt_upcall_backend(); GMPRT_DEBUG, a list with commas:
  * schedtrace=MS prints Go's SCHED line on stderr every MS milliseconds, with
- * scheddetail=1 each P, M and G too.
+ * scheddetail=1 each P, M and G too; upcall says which backend a run uses, why
+ * not the others, and when it is lost.
  */
 #ifndef GMPRT_H
 #define GMPRT_H
@@ -210,7 +211,9 @@ GMPRT_API int gmprt_maxprocs(int n);
 
 /*
  * The backend that tells the run time of blocked Ms: "sysmon", which looks every
- * 20 us to 10 ms, or "bpf", programs in the kernel, which tell it at once. A
+ * 20 us to 10 ms, or "bpf", programs in the kernel, which tell it at once. Where
+ * these go in the middle of a run (gmpctl unload, another gmpd) sysmon finds that
+ * within some of its looks: then it is "sysmon", until the end of that run. A
  * constant string; outside a run "sysmon". Any thread.
  */
 GMPRT_API const char *gmprt_upcall_backend(void);

@@ -235,7 +235,7 @@ static void on_sigurg(int sig, siginfo_t *info, void *ctx)
 	}
 	if (m && m->curg && (xchg_acqrel(&m->asked, false) || kernel_asks_sig(m, info)))
 		stand_still_sig(m);
-	else if (info->si_code == SI_KERNEL && m && rt_port_in_kernel(&m->s->port))
+	else if (info->si_code == SI_KERNEL && m && m->s->port.backend != RT_BACKEND_SYSMON)
 		; /* the kernel's, for a P that has become m's again since */
 	else if (!(info->si_code == SI_TKILL && info->si_pid == getpid()))
 		pass_on(sig, info, ctx); /* not ours, nor one of ours that came late */

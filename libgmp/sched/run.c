@@ -59,20 +59,33 @@ static uint32_t running; /* 1: a run is under way, or being set up */
 
 /* ---- start -------------------------------------------------------- */
 
-/* The one that was asked for; or the next one down, with a line that says why. */
-static bool port_open(struct rt_sched *s, const struct rt_params *par)
+static bool port_open_as(struct rt_sched *s, enum rt_backend backend, uint32_t maxprocs)
 {
-	uint32_t nr_ps = 2 * par->maxprocs < PS_SHARED ? PS_SHARED : 2 * par->maxprocs;
-	uint32_t nr_ms = s->max_threads + 1;
+	uint32_t nr_ps = 2 * maxprocs < PS_SHARED ? PS_SHARED : 2 * maxprocs;
 
 	if (nr_ps > RT_MAXPROCS_LIMIT)
 		nr_ps = RT_MAXPROCS_LIMIT;
-	if (par->backend != RT_BACKEND_SYSMON) {
-		if (rt_port_open(&s->port, par->backend, nr_ms, s->ps, sizeof(*s->ps), nr_ps) == 0)
-			return true;
-		rt_log("upcalls by sysmon only, not by BPF: %s", s->port.up.why);
+	return rt_port_open(&s->port, backend, s->max_threads + 1, s->ps, sizeof(*s->ps),
+			    nr_ps) == 0;
+}
+
+/* The one that was asked for; or the next one down, with a line that says why. */
+static bool port_open(struct rt_sched *s, const struct rt_params *par)
+{
+	bool tells = par->upcall_tells, opened = port_open_as(s, par->backend, par->maxprocs);
+
+	if (par->backend != RT_BACKEND_SYSMON && !opened) {
+		rt_log("upcalls by sysmon; bpf: %s", s->port.up.why);
+		opened = port_open_as(s, RT_BACKEND_SYSMON, par->maxprocs);
+	} else if (tells && par->backend == RT_BACKEND_SYSMON) {
+		rt_log("upcalls by sysmon; bpf: not asked for (GMPRT_UPCALL=bpf)");
+	} else if (tells && s->port.up.from_daemon) {
+		rt_log("upcalls by bpf (gmpd's session %u)", s->port.up.session);
+	} else if (tells) {
+		rt_log("upcalls by bpf (own programs)");
 	}
-	return rt_port_open(&s->port, RT_BACKEND_SYSMON, nr_ms, s->ps, sizeof(*s->ps), nr_ps) == 0;
+	s->port.tells = tells;
+	return opened;
 }
 
 static struct rt_sched *sched_new(const struct rt_params *par)

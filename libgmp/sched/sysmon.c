@@ -15,8 +15,9 @@
  * no stack back; keeps the coarse clock; gives idle stacks' memory back; finds
  * the deadlock that a departing thread of the program's own has left behind;
  * makes the Ms that must not be clones of the thread that needs them (wake.c);
- * runs errands for signal handlers, which may not do much themselves; once a
- * second, if it is up, lets the number of Ps follow the CPUs (procs.c).
+ * runs errands for signal handlers, which may not do much themselves; finds that a
+ * backend in the kernel has gone (core/pulse.c); once a second, if it is up, lets
+ * the number of Ps follow the CPUs (procs.c).
  *
  * The program's signal handlers don't run here: one that takes long would stop
  * preemption and late timers.
@@ -39,7 +40,7 @@
 
 enum {
 	PAUSE_MIN_US = 20,
-	PAUSE_SKIP_US = 250, /* while wake-ups are left to us */
+	PAUSE_SKIP_US = 250,   /* while wake-ups are left to us */
 	PAUSE_BATCH_US = 1000, /* the same for timers; and while others see to them */
 	PAUSE_MAX_US = 10000,
 	LOOKS_IN_VAIN = 50,
@@ -388,6 +389,7 @@ void *rt_sysmon(void *sched)
 	 * it is over before main begins and perhaps sets limits. */
 	rt_rcu_read_lock();
 	rt_rcu_read_unlock();
+	rt_port_watch_begin(&s->port);
 	store_rel(&s->started, RT_SYSMON_READY);
 	rt_futex_wake(&s->started, 1);
 	while (load_acq(&s->started) != RT_SYSMON_LOOKS)
@@ -400,6 +402,10 @@ void *rt_sysmon(void *sched)
 		store_rlx(&s->coarse_ns, now);
 		run_errand();
 		rt_ms_make(s);
+		if (rt_port_watch(&s->port)) {
+			in_vain = 0; /* what was the kernel's work is ours now */
+			pause_us = PAUSE_MIN_US;
+		}
 		if (unlikely(s->trace_ms))
 			rt_schedtrace(s, now);
 		if (now - second_ns > RT_NS_PER_SEC) {
@@ -427,6 +433,7 @@ void *rt_sysmon(void *sched)
 	}
 	rt_preempt_take_held(s); /* their Ms wait for that before they end */
 	run_errand();
+	rt_port_watch_end(&s->port);
 	store_seq(&s->sysmon_gone, 1);
 	rt_futex_wake(&s->sysmon_gone, 1);
 	rt_sched_unref(s);

@@ -190,7 +190,7 @@ TEST(without_the_rights_it_is_sysmon_and_one_line_says_why)
 		SKIP(return, "not root: then it says so anyway");
 	g_child(&end, without_rights);
 	G_EXITS(&end, 0);
-	G_SAYS(&end, "gmprt: upcalls by sysmon only");
+	G_SAYS(&end, "gmprt: upcalls by sysmon; bpf: ");
 }
 
 TEST_HARNESS_MAIN

@@ -84,7 +84,7 @@ without() {
 	echo x >x
 	as_nobody timeout 60 "$dirsum" x >"$dir/out" 2>"$dir/err"
 	matches '^backend +sysmon$' "$dir/err"
-	matches '^gmprt: upcalls by sysmon only, not by BPF: no right .*gmpd is not running$' "$dir/err"
+	matches '^gmprt: upcalls by sysmon; bpf: no right .*gmpd is not running$' "$dir/err"
 }
 killed() {
 	with_daemon

@@ -90,7 +90,7 @@ DAEMON_TEST(a_shape_out_of_bounds_is_refused)
 		{ 0, 8, 1 },
 		{ 1025, 8, 1 },
 		{ 1, 1, 1 },
-		{ 1, 10002, 1 },
+		{ 1, GMPRT_ABI_MAX_MS + 1, 1 },
 		{ 1, 8, 0 },
 		{ 1, 8, 257 },
 		{ UINT32_MAX, 8, 1 },
