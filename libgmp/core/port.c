@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * port.c - see port.h
+ *
+ * All ports with a backend in the kernel are on a list, not only the run's that is
+ * under way: a goroutine that is left in its own code keeps one open. A child of
+ * fork() must find each whole or not at all, so its lock is held over the fork.
+ * It is not held while programs are loaded, or the daemon is asked: that may take
+ * seconds, and dlopen() has locks of its own. A child that is born then may keep
+ * programs loaded, until exec or its end, but never attached.
  */
 #include "core/port.h"
 
@@ -57,6 +64,13 @@ static int map_ps(struct rt_port *port)
 	return r;
 }
 
+/* They are the run's own memory again, or the child's. */
+static void blank_ps(struct rt_port *port)
+{
+	for (uint32_t i = 0; i < port->nr_ps; i++)
+		(void)!rt_bpf_map_blank(port->ps + i * port->p_bytes, page_bytes());
+}
+
 static int open_bpf(struct rt_port *port)
 {
 	struct rt_upcall_shape shape = { .nr_ms = port->nr_ms + 1, /* and sysmon's */
@@ -66,7 +80,7 @@ static int open_bpf(struct rt_port *port)
 	if (port->nr_ps == GMPRT_ABI_MAX_PS)
 		port->nr_ps--;
 	shape.nr_ps = port->nr_ps + 1;
-	r = rt_upcall_bpf_open(&port->up, &shape);
+	r = rt_upcall_bpf_prepare(&port->up, &shape);
 	if (r)
 		return r;
 	/* A blocked M's P is always freed. Who stands by looks whether there is
@@ -75,9 +89,68 @@ static int open_bpf(struct rt_port *port)
 	port->head->hint = 1;
 	port->mslots = rt_upcall_m(port->up.head, 0);
 	r = map_ps(port);
-	if (r)
+	if (r) {
 		rt_upcall_bpf_close(&port->up);
+		blank_ps(port);
+	}
 	return r;
+}
+
+/* ---- fork --------------------------------------------------------- */
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rt_port *all_open; /* list_lock */
+
+static int attach(struct rt_port *port)
+{
+	int r;
+
+	pthread_mutex_lock(&list_lock);
+	r = rt_upcall_bpf_attach(&port->up);
+	if (r == 0) {
+		port->next = all_open;
+		all_open = port;
+	}
+	pthread_mutex_unlock(&list_lock);
+	if (r)
+		blank_ps(port);
+	return r;
+}
+
+static void close_bpf(struct rt_port *port)
+{
+	struct rt_port **link = &all_open;
+
+	pthread_mutex_lock(&list_lock);
+	while (*link != port)
+		link = &(*link)->next;
+	*link = port->next;
+	rt_upcall_bpf_close(&port->up);
+	pthread_mutex_unlock(&list_lock);
+}
+
+void rt_ports_before_fork(void)
+{
+	pthread_mutex_lock(&list_lock);
+}
+
+void rt_ports_after_fork_parent(void)
+{
+	pthread_mutex_unlock(&list_lock);
+}
+
+static void forked(struct rt_port *port)
+{
+	(void)!rt_upcall_bpf_forked(&port->up);
+	blank_ps(port);
+}
+
+void rt_ports_after_fork_child(void)
+{
+	for (struct rt_port *port = all_open; port; port = port->next)
+		forked(port);
+	all_open = NULL;
+	pthread_mutex_unlock(&list_lock);
 }
 
 /* ---- the port ----------------------------------------------------- */
@@ -85,6 +158,8 @@ static int open_bpf(struct rt_port *port)
 int rt_port_open(struct rt_port *port, enum rt_backend backend, uint32_t nr_ms, void *ps,
 		 size_t p_bytes, uint32_t nr_ps)
 {
+	int r;
+
 	*port = (struct rt_port){
 		.backend = backend,
 		.nr_ms = nr_ms,
@@ -92,13 +167,16 @@ int rt_port_open(struct rt_port *port, enum rt_backend backend, uint32_t nr_ms, 
 		.ps = ps,
 		.p_bytes = p_bytes,
 	};
-	return backend == RT_BACKEND_BPF ? open_bpf(port) : open_own(port);
+	if (backend == RT_BACKEND_SYSMON)
+		return open_own(port);
+	r = open_bpf(port);
+	return r ? r : attach(port);
 }
 
 void rt_port_close(struct rt_port *port)
 {
 	if (port->backend == RT_BACKEND_BPF)
-		rt_upcall_bpf_close(&port->up);
+		close_bpf(port);
 	else if (port->memory)
 		rt_unmap(port->memory, own_bytes(port));
 	port->memory = NULL;
@@ -127,15 +205,6 @@ void rt_port_leave(struct rt_port *port)
 {
 	if (port->backend == RT_BACKEND_BPF)
 		(void)!rt_upcall_bpf_unregister(&port->up);
-}
-
-void rt_port_forked(struct rt_port *port)
-{
-	if (port->backend != RT_BACKEND_BPF)
-		return;
-	(void)!rt_upcall_bpf_forked(&port->up);
-	for (uint32_t i = 0; i < port->nr_ps; i++)
-		(void)!rt_bpf_map_blank(port->ps + i * port->p_bytes, page_bytes());
 }
 
 /* ---- loss --------------------------------------------------------- */

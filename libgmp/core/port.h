@@ -46,7 +46,8 @@ struct rt_port {
 	uint32_t nr_ms, nr_ps;
 	char *ps; /* the first P; one every p_bytes */
 	size_t p_bytes;
-	void *memory; /* sysmon: of head and slots */
+	void *memory;         /* sysmon: of head and slots */
+	struct rt_port *next; /* of all that are open with a backend in the kernel */
 	struct rt_upcall_bpf up;
 	struct rt_pulse pulse; /* sysmon's */
 };
@@ -55,7 +56,7 @@ struct rt_port {
  * whose elements of p_bytes begin with a slot. */
 int rt_port_open(struct rt_port *port, enum rt_backend backend, uint32_t nr_ms, void *ps,
 		 size_t p_bytes, uint32_t nr_ps) __must_check;
-/* The memory goes; the Ps' pages are the caller's to unmap. */
+/* The memory goes. The Ps' pages are the caller's to unmap, after that. */
 void rt_port_close(struct rt_port *port);
 
 /* The calling thread is M number m, from now on until it ends or leaves. If it is
@@ -63,8 +64,11 @@ void rt_port_close(struct rt_port *port);
 void rt_port_join(struct rt_port *port, uint32_t m);
 void rt_port_leave(struct rt_port *port);
 
-/* In the child of fork(), first of all: what was shared is blank memory there. */
-void rt_port_forked(struct rt_port *port);
+/* Around fork(): no port is just being attached or closed. In the child, first of
+ * all: what was shared is blank memory there, and what was open is closed. */
+void rt_ports_before_fork(void);
+void rt_ports_after_fork_parent(void);
+void rt_ports_after_fork_child(void);
 
 /* sysmon's thread, before its first look; and at its end. */
 void rt_port_watch_begin(struct rt_port *port);

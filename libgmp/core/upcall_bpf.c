@@ -12,7 +12,9 @@
  * The memory is shared with the kernel, and must not be with a child of fork():
  * the child's first entry into the run time stores a state, which in shared
  * memory would be its parent's. So the child has a hole there (MADV_DONTFORK)
- * until forked() fills it.
+ * until forked() fills it. It closes what it has inherited, too: close-on-exec is
+ * too late for a child that goes on, and programs are attached for as long as
+ * anyone has them open. Not by libbpf, which frees memory; its objects stay.
  */
 #include "core/upcall_bpf.h"
 
@@ -82,7 +84,7 @@ static int begin(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
 	return r;
 }
 
-int rt_upcall_bpf_open(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape)
+int rt_upcall_bpf_prepare(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape)
 {
 	struct gmprt_abi_head head = { .magic = GMPRT_ABI_MAGIC,
 				       .version = GMPRT_ABI_VERSION,
@@ -105,11 +107,25 @@ int rt_upcall_bpf_open(struct rt_upcall_bpf *u, const struct rt_upcall_shape *sh
 	r = map_space(u, &head);
 	if (!r)
 		r = map_wake(u);
-	if (!r && !u->from_daemon)
-		r = rt_upcall_attach(u);
 	if (r)
 		rt_upcall_bpf_close(u);
 	return r;
+}
+
+int rt_upcall_bpf_attach(struct rt_upcall_bpf *u)
+{
+	int r = u->from_daemon ? 0 : rt_upcall_attach(u);
+
+	if (r)
+		rt_upcall_bpf_close(u);
+	return r;
+}
+
+int rt_upcall_bpf_open(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape)
+{
+	int r = rt_upcall_bpf_prepare(u, shape);
+
+	return r ? r : rt_upcall_bpf_attach(u);
 }
 
 void rt_upcall_bpf_close(struct rt_upcall_bpf *u)
@@ -153,6 +169,7 @@ void rt_upcall_bpf_drain(struct rt_upcall_bpf *u)
 
 int rt_upcall_bpf_forked(struct rt_upcall_bpf *u)
 {
-	rt_upcall_client_forked(u);
+	rt_upcall_client_close(u);
+	rt_upcall_load_forked(u);
 	return rt_bpf_map_blank(u->head, u->bytes);
 }

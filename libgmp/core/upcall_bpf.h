@@ -29,6 +29,8 @@ struct rt_upcall_shape {
 	bool no_hold;      /* for tests: as on a kernel that has no such kfunc; no daemon */
 };
 
+enum { RT_UPCALL_FDS = 32 };
+
 struct rt_upcall_bpf {
 	struct gmprt_abi_head *head; /* the session's memory */
 	size_t bytes;
@@ -43,12 +45,18 @@ struct rt_upcall_bpf {
 	unsigned long *wake_read;          /* a page */
 	const unsigned long *wake_written; /* another */
 	struct gmprt_bpf *skel;
+	int fds[RT_UPCALL_FDS]; /* of the objects that we have loaded */
+	uint32_t nr_fds;
 	char why[480];
 };
 
 /* 0; or -errno, and u->why says in one line what failed and what to do. Then u
  * need not be closed. */
 int rt_upcall_bpf_open(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape) __must_check;
+/* The same in two steps: between them no block is seen. */
+int rt_upcall_bpf_prepare(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape)
+	__must_check;
+int rt_upcall_bpf_attach(struct rt_upcall_bpf *u) __must_check;
 void rt_upcall_bpf_close(struct rt_upcall_bpf *u);
 
 /* The calling thread is M number m (from 1) until it ends, or calls exec or
@@ -61,7 +69,8 @@ int rt_upcall_bpf_unregister(struct rt_upcall_bpf *u);
 void rt_upcall_bpf_drain(struct rt_upcall_bpf *u);
 
 /* In the child of fork(), before it touches a slot: the memory is blank and its
- * own, the session the parent's. 0 or -errno. */
+ * own, the session the parent's, whose end it does not put off. u is not to be used
+ * or closed there. Async-signal-safe. 0 or -errno. */
 int rt_upcall_bpf_forked(struct rt_upcall_bpf *u) __must_check;
 
 static inline struct gmprt_abi_p *rt_upcall_p(const struct gmprt_abi_head *h, uint32_t p)

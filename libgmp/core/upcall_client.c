@@ -121,18 +121,11 @@ int rt_upcall_client_open(struct rt_upcall_bpf *u, struct gmprt_abi_head *head)
 	return 0;
 }
 
-void rt_upcall_client_forked(struct rt_upcall_bpf *u)
-{
-	if (u->from_daemon && u->sock_fd >= 0)
-		rt_sys_close(u->sock_fd);
-	u->sock_fd = -1;
-}
-
 void rt_upcall_client_close(struct rt_upcall_bpf *u)
 {
 	if (!u->from_daemon)
 		return;
-	rt_upcall_client_forked(u);
+	rt_sys_close(u->sock_fd);
 	rt_sys_close(u->wake_fd);
 	rt_sys_close(u->space_fd);
 	rt_sys_close(u->call_fd);

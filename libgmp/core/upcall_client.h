@@ -10,9 +10,8 @@
 /* Asks for a session of head's shape; sets session, key, the fds and
  * head->features. 0; or -errno with u->why, and nothing is left open. */
 int rt_upcall_client_open(struct rt_upcall_bpf *u, struct gmprt_abi_head *head) __must_check;
-/* Ends the session, if it is one of the daemon's. */
+/* Ends the session, if it is one of the daemon's. In a child of fork() it only
+ * gives the child's part of it back. Async-signal-safe. */
 void rt_upcall_client_close(struct rt_upcall_bpf *u);
-/* In the child of fork(): the session is to end with its parent. */
-void rt_upcall_client_forked(struct rt_upcall_bpf *u);
 
 #endif

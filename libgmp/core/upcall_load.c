@@ -43,6 +43,11 @@ void rt_upcall_unload(struct rt_upcall_bpf *u)
 	(void)u;
 }
 
+void rt_upcall_load_forked(struct rt_upcall_bpf *u)
+{
+	(void)u;
+}
+
 #else
 
 #include <bpf/bpf.h>
@@ -54,6 +59,8 @@ void rt_upcall_unload(struct rt_upcall_bpf *u)
 
 #include "abi/gmprt_bpf.h"
 #include "base/sys.h"
+#include "base/sysbpf.h"
+#include "base/sysio.h"
 
 #define LIBBPF_FUNCTIONS(X)             \
 	X(bpf_link__fd)                 \
@@ -61,6 +68,7 @@ void rt_upcall_unload(struct rt_upcall_bpf *u)
 	X(bpf_map__set_max_entries)     \
 	X(bpf_map_update_elem)          \
 	X(bpf_object__attach_skeleton)  \
+	X(bpf_object__btf_fd)           \
 	X(bpf_object__destroy_skeleton) \
 	X(bpf_object__detach_skeleton)  \
 	X(bpf_object__load_skeleton)    \
@@ -83,6 +91,7 @@ static struct {
 #define bpf_map__set_max_entries     (lib.bpf_map__set_max_entries_)
 #define bpf_map_update_elem          (lib.bpf_map_update_elem_)
 #define bpf_object__attach_skeleton  (lib.bpf_object__attach_skeleton_)
+#define bpf_object__btf_fd           (lib.bpf_object__btf_fd_)
 #define bpf_object__destroy_skeleton (lib.bpf_object__destroy_skeleton_)
 #define bpf_object__detach_skeleton  (lib.bpf_object__detach_skeleton_)
 #define bpf_object__load_skeleton    (lib.bpf_object__load_skeleton_)
@@ -249,6 +258,29 @@ int rt_upcall_load(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
 	return r;
 }
 
+/* ---- attaching ----------------------------------------------------- */
+
+static void note_fd(struct rt_upcall_bpf *u, int fd)
+{
+	if (fd >= 0 && u->nr_fds < RT_UPCALL_FDS)
+		u->fds[u->nr_fds++] = fd;
+}
+
+/* For a child of fork(), which may not ask libbpf. */
+static void note_fds(struct rt_upcall_bpf *u)
+{
+	const struct bpf_object_skeleton *s = u->skel->skeleton;
+
+	note_fd(u, bpf_object__btf_fd(*s->obj));
+	for (int i = 0; i < s->map_cnt; i++)
+		note_fd(u, bpf_map__fd(*s->maps[i].map));
+	for (int i = 0; i < s->prog_cnt; i++) {
+		note_fd(u, bpf_program__fd(*s->progs[i].prog));
+		if (s->progs[i].link && *s->progs[i].link)
+			note_fd(u, bpf_link__fd(*s->progs[i].link));
+	}
+}
+
 int rt_upcall_attach(struct rt_upcall_bpf *u)
 {
 	libbpf_print_fn_t before = libbpf_set_print(keep_line);
@@ -259,6 +291,7 @@ int rt_upcall_attach(struct rt_upcall_bpf *u)
 	if (r)
 		return refused(u, r, "attach");
 	u->show_fd = bpf_link__fd(u->skel->links.gmprt_ms);
+	note_fds(u);
 	return 0;
 }
 
@@ -270,7 +303,17 @@ void rt_upcall_unload(struct rt_upcall_bpf *u)
 	if (u->skel)
 		gmprt_bpf__destroy(u->skel);
 	u->skel = NULL;
+	u->nr_fds = 0;
 	errno = saved;
+}
+
+void rt_upcall_load_forked(struct rt_upcall_bpf *u)
+{
+	for (uint32_t i = 0; i < u->nr_fds; i++)
+		rt_sys_close(u->fds[i]);
+	u->nr_fds = 0;
+	if (u->skel) /* libbpf has mapped it, which keeps it loaded */
+		rt_bpf_unmap(u->skel->rodata, sizeof(*u->skel->rodata));
 }
 
 #endif

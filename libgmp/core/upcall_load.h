@@ -14,5 +14,7 @@ int rt_upcall_load(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
 /* The last step: from now on blocks are seen. 0 or -errno with u->why. */
 int rt_upcall_attach(struct rt_upcall_bpf *u) __must_check;
 void rt_upcall_unload(struct rt_upcall_bpf *u);
+/* In the child of fork(): closes what is the parent's. Async-signal-safe. */
+void rt_upcall_load_forked(struct rt_upcall_bpf *u);
 
 #endif

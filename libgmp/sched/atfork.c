@@ -16,6 +16,7 @@
  *   rt_cur, running   run.c       set back
  *   the netpoller     run.c       its descriptors are closed here
  *   last_lock         stats.c     held over the fork by the thread that forks
+ *   list_lock         port.c      the same; the backend's descriptors are closed
  *   liburcu's         rcu.h       the same, by its own functions; the readers
  *                                 that are gone are struck off
  *   who reports       base/bug.c  set back
@@ -62,10 +63,12 @@ static void before(void)
 {
 	rt_rcu_before_fork(); /* blocks signals */
 	rt_stats_lock();
+	rt_ports_before_fork();
 }
 
 static void in_parent(void)
 {
+	rt_ports_after_fork_parent();
 	rt_stats_unlock();
 	rt_rcu_after_fork_parent();
 }
@@ -74,6 +77,7 @@ static void in_child(void)
 {
 	struct rt_m *m = rt_m_self();
 
+	rt_ports_after_fork_child();
 	if (m) {
 		orphan = m->curg;
 		rt_san_leak(m);
@@ -109,5 +113,6 @@ struct rt_g *rt_orphan_at(const void *addr)
 void rt_orphan_end(const struct rt_g *g, const char *how)
 {
 	rt_fatal("goroutine %llu %s in a child of fork(), where nothing else runs: end the child "
-		 "with _exit(), or call exec", (unsigned long long)g->id, how);
+		 "with _exit(), or call exec",
+		 (unsigned long long)g->id, how);
 }

@@ -59,8 +59,8 @@ void rt_sched_unref(struct rt_sched *s)
 	rt_stacks_free(&s->stacks);
 	rt_spawn_pool_free(&s->spawns);
 	rt_workq_free(&s->grq);
-	rt_ps_unmap(s);
 	rt_port_close(&s->port);
+	rt_ps_unmap(s);
 	rt_unmap(s->free_mids, (s->max_threads + 1) * sizeof(*s->free_mids));
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->dump_lock);

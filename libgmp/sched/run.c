@@ -304,7 +304,6 @@ void (*rt_forked_hook)(void);
 /* Its memory stays; what it has of the kernel's goes. */
 static void leave_behind(struct rt_sched *s)
 {
-	rt_port_forked(&s->port);
 	rt_san_leak(s);
 	rt_netpoll_close(&s->np);
 }
