@@ -499,7 +499,7 @@ bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now)
 	bool taken = false;
 	struct rt_m *m;
 
-	if (state != RT_P_RUNNING && state != RT_P_BLOCKED)
+	if (state != RT_P_RUNNING && state != RT_P_BLOCKED && state != RT_P_FREED)
 		return false;
 	if (p->mon.run_word != holder || p->mon.run_picks != picks) {
 		p->mon.run_word = holder;
@@ -510,7 +510,7 @@ bool rt_preempt_watch(struct rt_sched *s, struct rt_p *p, int64_t now)
 	}
 	if (now - p->mon.run_ns < SLICE_MS * RT_NS_PER_MS || !someone_waits(s, p, now))
 		return false;
-	if (state == RT_P_BLOCKED)
+	if (state != RT_P_RUNNING)
 		return true; /* it need not be asked */
 	rt_rcu_read_lock();
 	m = load_acq(&p->m);

@@ -130,6 +130,47 @@ BPF_TEST(many_that_nap_unannounced_all_come_to_their_end)
 	G_LE(g_stats().nr_threads_peak, 2 * n);
 }
 
+/* Each of its naps frees the P, and it takes it back: another block at each look. */
+static void naps_and_naps(void *arg)
+{
+	(void)arg;
+	while (!g_load(&stop))
+		g_nap(200000);
+	gmprt_wg_done(&wg);
+}
+
+/* For so long that nobody stands by awake any more. */
+static void computes_6_ms(void *arg)
+{
+	(void)arg;
+	while (!g_load(&stop)) {
+		int64_t end = g_now() + 6 * G_MS;
+
+		while (g_now() < end)
+			;
+		g_inc(&done);
+		gmprt_yield();
+	}
+	gmprt_wg_done(&wg);
+}
+
+BPF_TEST(who_naps_again_and_again_has_a_slice_like_others)
+{
+	int64_t start = g_now();
+
+	g_store(&stop, 0);
+	g_store(&done, 0);
+	gmprt_wg_add(&wg, 4 + g_procs);
+	for (int i = 0; i < 3 + g_procs; i++)
+		g_go(naps_and_naps, NULL);
+	g_go(computes_6_ms, NULL);
+	while (g_load(&done) < 30)
+		gmprt_yield();
+	G_LT(g_now() - start, 10 * G_SEC * G_SLOW);
+	g_store(&stop, 1);
+	gmprt_wg_wait(&wg);
+}
+
 /* ---- processes -------------------------------------------------------- */
 
 static void in_the_childs_run(void *arg)
