@@ -77,10 +77,12 @@ static int begin(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
 			return 0;
 		memcpy(daemon, u->why, sizeof(daemon));
 	}
+	u->why[0] = 0;
 	r = rt_upcall_load(u, shape, head, &head->features);
 	n = strlen(u->why);
-	if (r && daemon[0])
-		snprintf(u->why + n, sizeof(u->why) - n, "; or by gmpd: %s", daemon);
+	if (daemon[0])
+		snprintf(u->why + n, sizeof(u->why) - n, "%sby gmpd: %s", r ? "; or " : "not ",
+			 daemon);
 	return r;
 }
 

@@ -51,7 +51,7 @@ struct rt_upcall_bpf {
 };
 
 /* 0; or -errno, and u->why says in one line what failed and what to do. Then u
- * need not be closed. */
+ * need not be closed. After 0 it says why there is no daemon, if there is none. */
 int rt_upcall_bpf_open(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape) __must_check;
 /* The same in two steps: between them no block is seen. */
 int rt_upcall_bpf_prepare(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape)

@@ -82,7 +82,7 @@ static bool port_open(struct rt_sched *s, const struct rt_params *par)
 	} else if (tells && s->port.up.from_daemon) {
 		rt_log("upcalls by bpf (gmpd's session %u)", s->port.up.session);
 	} else if (tells) {
-		rt_log("upcalls by bpf (own programs)");
+		rt_log("upcalls by bpf (own programs, %s)", s->port.up.why);
 	}
 	s->port.tells = tells;
 	return opened;
