@@ -156,7 +156,7 @@ API  := $(patsubst %.c,$(O)/%,$(wildcard tests/api/$(T).c))
 SCRIPTS := $(foreach k,unit api install model demo,$(wildcard tests/$(k)/$(T).sh))
 # About 10 s each or more, mostly asleep; `make check` leaves them to `make test`.
 # Of the models it runs those that hold, `make test` the mutations too.
-SLOW_NAMES := deadlock dump go_preempt go_spin idle idle_threads io_run maxprocs million preempt process sigquit stack_overflow threads upcall_load
+SLOW_NAMES := deadlock dump go_preempt go_spin idle idle_threads io_run maxprocs million preempt process sigquit stack_overflow threads upcall_load upcall_events upcall_threads
 SLOW := $(filter tests/demo/% tests/install/lint.sh,$(SCRIPTS)) $(filter $(SLOW_NAMES:%=$(O)/tests/api/%),$(API))
 ifeq ($(T),*)
 FAST_API := $(filter-out $(SLOW),$(API))

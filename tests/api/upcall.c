@@ -8,45 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/gtest.h"
+#include "lib/gbpf.h"
 
 static gmprt_wg wg;
 static long stop, done;
 static int ping[2], pong[2];
-
-static bool have_bpf(void)
-{
-	return strcmp(gmprt_upcall_backend(), "bpf") == 0;
-}
-
-/* A test whose body runs with the bpf backend, if this machine and user have it. */
-static const char *skipped;
-
-static void run_body(void *body)
-{
-	skipped = have_bpf() ? NULL : "no bpf backend here, see the line above";
-	if (!skipped)
-		((void (*)(void))body)();
-}
-
-static void run_with_bpf(int procs, void (*body)(void))
-{
-	struct gmprt_options opt = { .size = sizeof(opt), .maxprocs = procs, .upcall = "bpf" };
-
-	G_OK(gmprt_run(&opt, run_body, (void *)body));
-}
-
-#define BPF_TEST(claim)                              \
-	static void body_##claim(void);              \
-	P_TEST(claim)                                \
-	{                                            \
-		g_watch(#claim, G_TIMEOUT *G_SLOW);  \
-		run_with_bpf(g_procs, body_##claim); \
-		g_watch_end();                       \
-		if (skipped)                         \
-			SKIP(return, "%s", skipped); \
-	}                                            \
-	static void body_##claim(void)
 
 /* ---- handing over -------------------------------------------------- */
 

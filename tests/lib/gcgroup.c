@@ -50,8 +50,8 @@ static bool is_mount_of(struct mntent *m, const char *controller)
 	if (strncmp(m->mnt_dir, "/sys/fs/cgroup", 14) != 0)
 		return false;
 	if (!strcmp(m->mnt_type, "cgroup2"))
-		return has_word(m->mnt_dir, "cgroup.controllers", controller);
-	return !strcmp(m->mnt_type, "cgroup") && hasmntopt(m, controller);
+		return !controller || has_word(m->mnt_dir, "cgroup.controllers", controller);
+	return controller && !strcmp(m->mnt_type, "cgroup") && hasmntopt(m, controller);
 }
 
 static bool find_mount(struct g_cgroup *c, const char *controller)
@@ -70,8 +70,8 @@ static bool find_mount(struct g_cgroup *c, const char *controller)
 	if (mounts)
 		endmntent(mounts);
 	if (!found)
-		snprintf(c->why, sizeof(c->why), "no cgroup controller \"%s\" below /sys/fs/cgroup",
-			 controller);
+		snprintf(c->why, sizeof(c->why), "no cgroup %s \"%s\" below /sys/fs/cgroup",
+			 controller ? "controller" : "file system", controller ? controller : "2");
 	return found;
 }
 
@@ -81,8 +81,8 @@ bool g_cgroup_make(struct g_cgroup *c, const char *controller)
 
 	if (!find_mount(c, controller))
 		return false;
-	snprintf(enable, sizeof(enable), "+%s", controller);
-	if (c->v2 && !has_word(c->dir, "cgroup.subtree_control", controller) &&
+	snprintf(enable, sizeof(enable), "+%s", controller ? controller : "");
+	if (c->v2 && controller && !has_word(c->dir, "cgroup.subtree_control", controller) &&
 	    !write_file(c->dir, "cgroup.subtree_control", enable)) {
 		snprintf(c->why, sizeof(c->why), "%s/cgroup.subtree_control: %s", c->dir,
 			 strerror(errno));

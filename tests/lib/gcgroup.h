@@ -14,7 +14,8 @@ struct g_cgroup {
 	char why[400]; /* none could be made: the reason, for a skip */
 };
 
-/* A new group with this controller ("cpu", "pids"). False: see why. */
+/* A new group with this controller ("cpu", "pids"); NULL: a v2 group, for what
+ * every one of these has. False: see why. */
 bool g_cgroup_make(struct g_cgroup *c, const char *controller);
 
 /* This process goes in, with all its threads. */

@@ -16,6 +16,7 @@
 #include "base/sys.h"
 #include "core/upcall_bpf.h"
 
+#include "lib/gkmsg.h"
 #include "lib/gtest.h"
 
 #define NR_PS 3
@@ -120,7 +121,9 @@ static inline uint64_t word(void)
 	{                                                   \
 		if (!u.head)                                \
 			SKIP(return, "%s", u.why);          \
+		g_kmsg_begin();                             \
 		claim##_body(_metadata);                    \
+		g_kmsg_end();                               \
 	}                                                   \
 	static void claim##_body(struct __test_metadata *_metadata)
 

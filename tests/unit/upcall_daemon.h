@@ -184,7 +184,9 @@ FIXTURE_TEARDOWN(daemon)
 	{                                                   \
 		if (lacks)                                  \
 			SKIP(return, "%s", lacks);          \
+		g_kmsg_begin();                             \
 		claim##_body(_metadata);                    \
+		g_kmsg_end();                               \
 	}                                                   \
 	static void claim##_body(struct __test_metadata *_metadata)
 

@@ -104,6 +104,7 @@ TEST(no_p_has_two_users_and_none_is_lost)
 
 	if (!opened_as(&shape))
 		SKIP(return, "%s", u.why);
+	g_kmsg_begin();
 	u.head->hint = 1;
 	for (uint32_t i = 0; i < PS; i++)
 		store_rel(&rt_upcall_p(u.head, i)->word, gmprt_abi_word(1, 0, GMPRT_P_IDLE));
@@ -128,6 +129,7 @@ TEST(no_p_has_two_users_and_none_is_lost)
 	ASSERT_GT(freed, reclaimed);
 	ASSERT_GT(reclaimed, 0);
 	rt_upcall_bpf_close(&u);
+	g_kmsg_end();
 }
 
 TEST_HARNESS_MAIN
