@@ -200,4 +200,66 @@ TEST(without_the_rights_it_is_sysmon_and_one_line_says_why)
 	G_SAYS(&end, "gmprt: upcalls by sysmon; bpf: ");
 }
 
+/* ---- GMPRT_DEBUG=upcall ------------------------------------------------- */
+
+static const char *debug;
+
+static void by_sysmon(void)
+{
+	setenv("GMPRT_DEBUG", debug, 1);
+	setenv("GMPRT_UPCALL", "sysmon", 1);
+	g_run(1, is_sysmon);
+}
+
+TEST(a_line_says_which_backend_it_is_if_that_is_asked_for)
+{
+	static const char *const asks[] = { "upcall", "upcall=1", "scheddetail=0,upcall" };
+	static struct g_end end;
+
+	for (size_t i = 0; i < ARRAY_SIZE(asks); i++) {
+		debug = asks[i];
+		g_child(&end, by_sysmon);
+		G_EXITS(&end, 0);
+		G_EQ(end.text, strstr(end.text, "gmprt: upcalls by sysmon; bpf: "));
+		G_EQ('\n', end.text[strlen(end.text) - 1]);
+		G_EQ(strchr(end.text, '\n'), strrchr(end.text, '\n'));
+	}
+}
+
+TEST(it_says_nothing_otherwise)
+{
+	static const char *const asks[] = { "", "upcall=0", "upcall,upcall=0" };
+	static struct g_end end;
+
+	for (size_t i = 0; i < ARRAY_SIZE(asks); i++) {
+		debug = asks[i];
+		g_child(&end, by_sysmon);
+		G_EXITS(&end, 0);
+		G_EQ('\0', end.text[0]);
+	}
+	debug = "upcall=no";
+	g_child(&end, by_sysmon);
+	G_SAYS(&end, "gmprt: GMPRT_DEBUG: \"upcall=no\" is left out");
+}
+
+static void said_by_bpf(void)
+{
+	setenv("GMPRT_DEBUG", "upcall", 1);
+	setenv("GMPRT_GMPD", "/nowhere", 1);
+	run_with_bpf(2, gmprt_yield);
+	if (skipped)
+		_exit(NO_BPF);
+}
+
+TEST(with_own_programs_it_says_so_and_why_not_by_gmpd)
+{
+	static struct g_end end;
+
+	g_child(&end, said_by_bpf);
+	if (end.exit == NO_BPF)
+		SKIP(return, "no bpf backend here");
+	G_EXITS(&end, 0);
+	G_SAYS(&end, "upcalls by bpf (own programs, not by gmpd: /nowhere: gmpd is not running)");
+}
+
 TEST_HARNESS_MAIN
