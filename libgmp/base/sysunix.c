@@ -13,19 +13,29 @@
 
 #include "base/sys.h"
 
-enum { MAX_FDS = 8 };
+enum { MAX_FDS = 8,
+       TRIES = 1000 }; /* signals may come faster than an answer, and for ever */
+
+/* No call on a socket that has a time limit is restarted after a signal. */
+static bool again(int *tries)
+{
+	return errno == EINTR && ++*tries < TRIES;
+}
 
 static int connect_to(const struct sockaddr_un *to, int timeout_ms)
 {
 	struct timeval limit = { .tv_sec = timeout_ms / 1000,
 				 .tv_usec = timeout_ms % 1000 * 1000 };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), r;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), tries = 0, r;
 
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0)
+	do
+		r = connect(fd, (const struct sockaddr *)to, sizeof(*to));
+	while (r && again(&tries));
+	if (r == 0)
 		return fd;
 	r = -errno;
 	close(fd);
@@ -49,11 +59,13 @@ int rt_unix_connect(const char *path, int timeout_ms)
 
 int rt_unix_send(int fd, const void *message, size_t bytes)
 {
-	int saved = errno, r;
+	int saved = errno, tries = 0, r;
 
 	if (rt_fault())
 		return -ENOMEM;
-	r = send(fd, message, bytes, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	do
+		r = send(fd, message, bytes, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	while (r && again(&tries));
 	errno = saved;
 	return r;
 }
@@ -84,14 +96,16 @@ ssize_t rt_unix_recv(int fd, void *message, size_t bytes, int *fds, int nr_fds)
 			    .msg_iovlen = 1,
 			    .msg_control = control,
 			    .msg_controllen = sizeof(control) };
-	int saved = errno;
+	int saved = errno, tries = 0;
 	ssize_t r;
 
 	for (int i = 0; i < nr_fds; i++)
 		fds[i] = -1;
 	if (rt_fault())
 		return -ENOMEM;
-	r = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+	do
+		r = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+	while (r < 0 && again(&tries));
 	if (r < 0)
 		r = -errno;
 	else
