@@ -33,7 +33,7 @@
 
 enum {
 	MISSES = 2, /* looks without a new block, before it sleeps on purpose */
-	PROOFS = 3, /* such sleeps in a row that were not counted */
+	PROOFS = 2, /* such sleeps in a row that were not counted */
 	NAP_US = 50,
 };
 
