@@ -146,8 +146,8 @@ static inline void blocks_in_read(struct m *m)
 	char c;
 
 	G_EQ(1, read(m->pipe[0], &c, 1));
-	m->after = word();
 	m->signals = g_load(&sigurgs);
+	store_rel(&m->after, word());
 }
 
 static inline void *m_thread(void *arg)
