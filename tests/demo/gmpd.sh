@@ -64,10 +64,11 @@ starts() {
 		sleep 0.02
 	done
 }
+# by BACKEND
 ends_well() {
 	wait "$run_pid"
 	cmp "$dir/want" "$dir/out"
-	matches '^backend +bpf$' "$dir/err"
+	matches "^backend +$1\$" "$dir/err"
 	! grep gmprt: "$dir/err"
 }
 
@@ -90,7 +91,7 @@ killed() {
 	with_daemon
 	starts
 	kill_gmpd
-	ends_well
+	ends_well bpf
 }
 restarted() {
 	with_daemon
@@ -98,13 +99,13 @@ restarted() {
 	kill_gmpd
 	start_gmpd
 	"$gmpctl" status --pins "$pins" | grep -qx 'no sessions'
-	ends_well
+	ends_well sysmon
 }
 unloaded() {
 	with_daemon
 	starts
 	"$gmpctl" unload --pins "$pins"
-	ends_well
+	ends_well sysmon
 }
 status() {
 	with_daemon
@@ -116,7 +117,7 @@ status() {
 	matches '"loaded":true' json
 	matches '^ +1 +[0-9]+ +65534 ' text
 	matches '^session 1 pid [0-9]+ tid [0-9]+ \(dirsum\) M ' "$pins/gmprt_ms"
-	ends_well
+	ends_well bpf
 	until "$gmpctl" status --pins "$pins" | grep -qx 'no sessions'; do sleep 0.05; done
 }
 refuses() {
@@ -146,8 +147,8 @@ errors() {
 claim "A user without rights has the bpf backend where gmpd runs" unprivileged
 claim "Without gmpd he has sysmon, and one line that says why" without
 claim "When gmpd is killed his program goes on" killed
-claim "When gmpd is started again his program goes on without a session" restarted
-claim "When the programs are unloaded his program goes on" unloaded
+claim "When gmpd is started again his program goes on by sysmon" restarted
+claim "When the programs are unloaded his program goes on by sysmon" unloaded
 claim "gmpctl status and the iterator show his session" status
 claim "What gmpctl can't do it says in one line with the way out" errors
 finish
