@@ -11,7 +11,7 @@
  * What an adapter defines before it includes this file, as functions or
  * macros:
  *
- *   PEER                        its name, a string
+ *   PEER                        its name, a string or a call that returns it
  *   g_sem_t                     g_sem_init(s, n) g_sem_post(s) g_sem_wait(s)
  *   g_mutex_t                   g_mutex_init(m) g_mutex_lock(m) g_mutex_unlock(m)
  *   g_chan_t                    a channel of long: g_chan_t *g_chan_new(cap),
@@ -31,6 +31,8 @@
  *   g_sleep_us(us)              sleeps the goroutine; unless it says G_NO_SLEEP
  *   G_SEM_UNSAFE_FREE           a semaphore may not be freed as soon as
  *                               g_sem_wait() returned: it leaks instead
+ *   G_HELD_UP                   a goroutine that blocks in the kernel holds the others
+ *                               up as long as it does: G1 is n/a
  *   G_FEW                       goroutines are so dear that B4, B5 and U5
  *                               start a hundredth, and B6 and B7 are n/a
  *
@@ -464,6 +466,7 @@ static void b11(void)
 #include "trees.h"
 #include "sleepers.h"
 #include "echo.h"
+#include "blocks.h"
 #include "paths.h"
 
 /* ------------------------------------------------------------------- main() */
@@ -488,6 +491,7 @@ static const struct bench {
 	{ "B9m", b9m },
 	{ "B10", b10 },
 	{ "B11", b11 },
+	{ "B12", b12 },
 	{ "U1", u1_chan },
 	{ "U2", u2_mutex },
 	{ "U3", u3_sem },
@@ -499,6 +503,19 @@ static const struct bench {
 	{ "U9", u9_block },
 	{ "U10", u10_yield },
 	{ "U11", u11_locked },
+	{ "W1", w1 },
+	{ "G1", gap },
+	{ "G1r", gap },
+	{ "G2", gap },
+	{ "G3", gap },
+	{ "G3r", gap },
+	{ "G4", gap },
+	{ "G5", gap },
+	{ "G6", gap },
+	{ "G7", gap },
+	{ "G8", gap },
+	{ "G9", gap },
+	{ "G10", gap },
 };
 
 static const struct bench *chosen;

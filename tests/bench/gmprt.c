@@ -10,8 +10,12 @@
  * over channels, as Go's peer does, unless BENCH_SKYNET_JOIN is defined.
  *
  * Environment: STACK= bytes of stack per goroutine; STATS=1 prints the run
- * time's counters on stderr when the benchmark has ended.
+ * time's counters on stderr when the benchmark has ended; PEER= the name in what
+ * it prints. With a backend in GMPRT_UPCALL= that can't be had each result is n/a.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +28,15 @@
 #define G_SKYNET_CHAN
 #endif
 
-#define PEER "gmprt"
+/* Its name in this run: ./run measures it with several backends. */
+static const char *peer_name(void)
+{
+	const char *name = getenv("PEER");
+
+	return name && *name ? name : "gmprt";
+}
+
+#define PEER peer_name()
 
 static void must(int err, const char *what)
 {
@@ -137,6 +149,25 @@ static void print_stats(void)
 		s.nr_threads_peak, (unsigned long long)s.nr_stacks);
 }
 
+static void no_backend(void)
+{
+#ifdef BENCH_BODIES_H
+	not_available("no such backend here");
+#else
+	exit(1);
+#endif
+}
+
+static void run_if_had(void *fn)
+{
+	const char *asked = getenv("GMPRT_UPCALL"), *got = gmprt_upcall_backend();
+
+	if (asked && *asked && strcmp(asked, "auto") != 0 && strcmp(asked, got) != 0)
+		no_backend();
+	else
+		((void (*)(void *))fn)(NULL);
+}
+
 static void g_run(int P, void (*fn)(void *))
 {
 	const char *stack = getenv("STACK"), *stats = getenv("STATS");
@@ -146,7 +177,7 @@ static void g_run(int P, void (*fn)(void *))
 		.stack_size = stack ? strtoul(stack, NULL, 0) : 0,
 	};
 
-	must(gmprt_run(&opt, fn, NULL), "gmprt_run");
+	must(gmprt_run(&opt, run_if_had, (void *)fn), "gmprt_run");
 	if (stats && *stats == '1')
 		print_stats();
 }

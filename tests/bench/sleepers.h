@@ -19,6 +19,15 @@
 
 #include <sys/resource.h>
 
+static double cpu_ns(void)
+{
+	struct rusage r;
+
+	getrusage(RUSAGE_SELF, &r);
+	return ((double)r.ru_utime.tv_sec + (double)r.ru_stime.tv_sec) * 1e9 +
+	       ((double)r.ru_utime.tv_usec + (double)r.ru_stime.tv_usec) * 1e3;
+}
+
 #ifdef G_NO_SLEEP
 static void sleepers(long n)
 {
@@ -78,15 +87,6 @@ static double late_quantile(const uint64_t *count, double q)
 			break;
 	}
 	return late_of(i);
-}
-
-static double cpu_ns(void)
-{
-	struct rusage r;
-
-	getrusage(RUSAGE_SELF, &r);
-	return ((double)r.ru_utime.tv_sec + (double)r.ru_stime.tv_sec) * 1e9 +
-	       ((double)r.ru_utime.tv_usec + (double)r.ru_stime.tv_usec) * 1e3;
 }
 
 static void sleep_fn(void *arg)

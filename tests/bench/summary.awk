@@ -2,7 +2,7 @@
 #
 # summary.awk - from the lines of a run to a table (-v mode=table) or JSON
 #
-#	awk -v mode=table -f summary.awk bars results.txt
+#	awk -v mode=table -f samples.awk -f summary.awk bars results.txt
 #
 # results.txt holds what ./run wrote: `# key: value` lines that describe the
 # run, and one line for each measurement, `PEER BENCH P=n VALUE UNIT remark`,
@@ -33,12 +33,6 @@ file == 1 {
 	next
 }
 
-function rest(from,   i, s) {
-	for (i = from; i <= NF; i++)
-		s = s (i > from ? " " : "") $i
-	return s
-}
-
 {
 	peer = $1
 	p = substr($3, 3)
@@ -56,36 +50,7 @@ function rest(from,   i, s) {
 		else
 			rows[++nr_rows] = row
 	}
-	if ($4 == "FAIL" || $4 == "n/a") {
-		why[cell] = $4 ": " rest(5)
-		kind[cell] = $4
-		if ($4 == "FAIL")
-			nr_fail[cell]++
-		next
-	}
-	value[cell, ++n[cell]] = $4 + 0
-	unit[row] = $5
-	remark[cell] = rest(6)
-}
-
-function sort_values(cell,   i, j, v) {
-	for (i = 2; i <= n[cell]; i++) {
-		v = value[cell, i]
-		for (j = i - 1; j > 0 && value[cell, j] > v; j--)
-			value[cell, j + 1] = value[cell, j]
-		value[cell, j + 1] = v
-	}
-}
-
-function median(cell,   k) {
-	k = n[cell]
-	if (k % 2)
-		return value[cell, (k + 1) / 2]
-	return (value[cell, k / 2] + value[cell, k / 2 + 1]) / 2
-}
-
-function short(v) {
-	return sprintf(v < 10 ? "%.2f" : v < 100 ? "%.1f" : "%.0f", v)
+	read_sample(row, cell)
 }
 
 function shown(cell) {
@@ -271,7 +236,7 @@ END {
 			peers[++nr_peers] = order[i]
 	}
 	subject = peers[1]
-	judged = subject == "gmprt" && head["work"] == "full"
+	judged = (subject == "gmprt" || subject == "bpf") && head["work"] == "full"
 	for (i = 1; i <= nr_rows; i++)
 		for (j = 1; j <= nr_peers; j++) {
 			k = rows[i] SUBSEP peers[j]

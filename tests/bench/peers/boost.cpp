@@ -31,6 +31,7 @@
 #define PEER "boost"
 #define G_NO_IO
 #define G_SEM_UNSAFE_FREE
+#define G_HELD_UP
 
 namespace fibers = boost::fibers;
 

@@ -532,10 +532,13 @@ func lacks(what string) func() {
 var benches = map[string]func(){
 	"B1": b1, "B2": b2, "B2s": lacks("no semaphore in the language or sync"),
 	"B3": b3, "B4": b4, "B4b": b4b, "B5": b5, "B6": b6, "B6j": b6j, "B7": b7,
-	"B8": b8, "B8u": b8u, "B9": b9, "B9m": b9m, "B10": b10, "B11": b11, "U1": u1, "U2": u2,
+	"B8": b8, "B8u": b8u, "B9": b9, "B9m": b9m, "B10": b10, "B11": b11, "B12": b12,
+	"U1": u1, "U2": u2,
 	"U3": lacks("no semaphore in the language or sync"),
 	"U4": lacks("no fork and join, see U7"), "U5": u5, "U6": u6, "U7": u7, "U8": u8,
 	"U9": lacks("not callable by a program"), "U10": u10, "U11": u11,
+	"G1": gap, "G1r": gap, "G2": gap, "G3": gap, "G3r": gap, "G4": gap, "G5": gap,
+	"G6": gap, "G7": gap, "G8": gap, "G9": gap, "G10": gap,
 }
 
 func main() {
