@@ -359,7 +359,7 @@ export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 
 .PHONY: check check-slow check-asan check-tsan check-aarch64 check-variant run-check run-programs run-stress \
-	stress bench lint fmt test demo harness
+	stress bench bench-upcall lint fmt test demo harness
 
 # Without the harness (no network, no apt) the scripts still run, and the
 # programs that could not be built are counted as one skip.
@@ -419,6 +419,9 @@ run-stress: stress-tests
 
 bench: lib
 	@O='$(O)' tests/bench/run $(BENCH)
+
+bench-upcall: lib
+	@O='$(O)' tests/bench/upcall $(if $(SECONDS),-t $(SECONDS)) $(BENCH)
 
 lint:
 	@tools/build/lint
