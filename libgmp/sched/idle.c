@@ -286,6 +286,8 @@ void rt_idle_ms_recount(struct rt_sched *s)
 	while (s->nr_idle_ms > ms_kept(s)) {
 		struct rt_m *m = idle_ms_get_locked(s);
 
+		if (!m)
+			break; /* the others are awake, and will sleep for 10 s */
 		/* Without a P: it goes to sleep again, for 10 s. */
 		rt_m_notice_locked(m);
 		rt_m_wake(m);
