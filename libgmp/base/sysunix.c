@@ -14,9 +14,10 @@
 #include "base/sys.h"
 
 enum { MAX_FDS = 8,
-       TRIES = 1000 }; /* signals may come faster than an answer, and for ever */
+       TRIES = 100 }; /* signals may come faster than an answer, and for ever */
 
-/* No call on a socket that has a time limit is restarted after a signal. */
+/* No call on a socket that has a time limit is restarted after a signal, nor after
+ * the process was stopped. */
 static bool again(int *tries)
 {
 	return errno == EINTR && ++*tries < TRIES;

@@ -9,6 +9,11 @@
  * mapped and its head filled, the programs are attached. So no program sees a
  * session that is half made; and what close() undoes first is the attachment.
  *
+ * Signals wait until programs are loaded, or the daemon has answered: the kernel
+ * gives the check of a program up for one that is pending, no call on a socket with
+ * a time limit is restarted, and a profiler's timer sends them faster than either is
+ * done.
+ *
  * The memory is shared with the kernel, and must not be with a child of fork():
  * the child's first entry into the run time stores a state, which in shared
  * memory would be its parent's. So the child has a hole there (MADV_DONTFORK)
@@ -24,6 +29,7 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/sys.h"
 #include "base/sysbpf.h"
 #include "core/upcall_client.h"
 #include "core/upcall_load.h"
@@ -93,6 +99,7 @@ int rt_upcall_bpf_prepare(struct rt_upcall_bpf *u, const struct rt_upcall_shape 
 				       .nr_ps = shape->nr_ps,
 				       .nr_ms = shape->nr_ms,
 				       .p_stride = shape->p_stride ? shape->p_stride : 1 };
+	sigset_t mask;
 	int r;
 
 	memset(u, 0, sizeof(*u));
@@ -102,7 +109,10 @@ int rt_upcall_bpf_prepare(struct rt_upcall_bpf *u, const struct rt_upcall_shape 
 			 GMPRT_ABI_MAX_MS, GMPRT_ABI_MAX_STRIDE);
 		return -EINVAL;
 	}
+	rt_thread_mask_get(&mask);
+	rt_thread_mask_all();
 	r = begin(u, shape, &head);
+	rt_thread_mask_set(&mask);
 	if (r)
 		return r;
 	head.session = u->session;

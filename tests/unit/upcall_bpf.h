@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -126,6 +127,22 @@ static inline uint64_t word(void)
 		g_kmsg_end();                               \
 	}                                                   \
 	static void claim##_body(struct __test_metadata *_metadata)
+
+/* ---- signals ---------------------------------------------------------- */
+
+static inline void nothing(int sig)
+{
+}
+
+/* 0: no more. */
+static inline void alarms_every(suseconds_t us)
+{
+	struct sigaction sa = { .sa_handler = nothing, .sa_flags = SA_RESTART };
+	struct itimerval every = { .it_interval.tv_usec = us, .it_value.tv_usec = us };
+
+	G_OK(sigaction(SIGALRM, &sa, NULL));
+	G_OK(setitimer(ITIMER_REAL, &every, NULL));
+}
 
 /* ---- an M ----------------------------------------------------------- */
 

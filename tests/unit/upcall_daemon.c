@@ -3,8 +3,6 @@
  * gmpd and its clients: who gets what, what one client can do to another, and what
  * is left when either ends.
  */
-#include <sys/time.h>
-
 #include "unit/upcall_daemon.h"
 
 /* ---- as it should be ----------------------------------------------- */
@@ -174,19 +172,6 @@ DAEMON_TEST(whatever_fails_on_the_way_leaves_no_descriptor_open)
 		ASSERT_EQ(descriptors(), before);
 	}
 	ASSERT_EQ(by_loading, 3); /* connect, send, receive */
-}
-
-static void nothing(int sig)
-{
-}
-
-static void alarms_every(suseconds_t us)
-{
-	struct sigaction sa = { .sa_handler = nothing, .sa_flags = SA_RESTART };
-	struct itimerval every = { .it_interval.tv_usec = us, .it_value.tv_usec = us };
-
-	G_OK(sigaction(SIGALRM, &sa, NULL));
-	G_OK(setitimer(ITIMER_REAL, &every, NULL));
 }
 
 DAEMON_TEST(signals_while_it_is_asked_do_no_harm)

@@ -483,6 +483,22 @@ TEST(a_slot_a_page_can_be_mapped_where_the_client_likes)
 	rt_bpf_unmap(p1, page);
 }
 
+TEST(signals_while_programs_are_loaded_do_no_harm)
+{
+	struct rt_upcall_shape shape = { .nr_ps = 1, .nr_ms = 2 };
+
+	if (!opened(false))
+		SKIP(return, "%s", u.why);
+	rt_upcall_bpf_close(&u);
+	alarms_every(100);
+	for (int i = 0; i < 10; i++) {
+		if (rt_upcall_bpf_open(&u, &shape))
+			G_FAIL("%s", u.why);
+		rt_upcall_bpf_close(&u);
+	}
+	alarms_every(0);
+}
+
 /* ---- failures ------------------------------------------------------- */
 
 static int nr_fds(void)
