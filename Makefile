@@ -156,12 +156,18 @@ API  := $(patsubst %.c,$(O)/%,$(wildcard tests/api/$(T).c))
 SCRIPTS := $(foreach k,unit api install model demo,$(wildcard tests/$(k)/$(T).sh))
 # About 10 s each or more, mostly asleep; `make check` leaves them to `make test`.
 # Of the models it runs those that hold, `make test` the mutations too.
-SLOW_NAMES := deadlock dump go_preempt go_spin idle idle_threads io_run maxprocs million preempt process sigquit stack_overflow threads upcall_load upcall_events upcall_threads
-SLOW := $(filter tests/demo/% tests/install/lint.sh,$(SCRIPTS)) $(filter $(SLOW_NAMES:%=$(O)/tests/api/%),$(API))
+SLOW_NAMES := deadlock dump go_preempt go_spin idle idle_threads io_run maxprocs million preempt process sigquit stack_overflow threads \
+	upcall upcall_load upcall_events upcall_threads
+SLOW_UNIT_NAMES := faults upcall_daemon upcall_hostile upcall_loss
+SLOW := $(filter tests/demo/% tests/install/lint.sh,$(SCRIPTS)) \
+	$(filter $(SLOW_NAMES:%=$(O)/tests/api/%),$(API)) \
+	$(filter $(SLOW_UNIT_NAMES:%=$(O)/tests/unit/%),$(UNIT))
 ifeq ($(T),*)
+FAST_UNIT := $(filter-out $(SLOW),$(UNIT))
 FAST_API := $(filter-out $(SLOW),$(API))
 FAST_SCRIPTS := $(filter-out $(SLOW),$(SCRIPTS))
 else
+FAST_UNIT := $(UNIT)
 FAST_API := $(API)
 FAST_SCRIPTS := $(SCRIPTS)
 endif
@@ -352,13 +358,16 @@ endif
 # ---------------------------------------------------------------- testing
 
 RUN := tools/build/run-tests -d $(O)/log
+# The backend that can be had everywhere, unless a test asks for another; those in
+# the kernel have parts of their own (check-bpf).
+export GMPRT_UPCALL ?= sysmon
 export CC CXX V
 export O_ABS := $(abspath $(O))
 export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 
-.PHONY: check check-slow check-asan check-tsan check-aarch64 check-variant run-check run-programs run-stress \
+.PHONY: check check-slow check-bpf run-bpf check-asan check-tsan check-aarch64 check-variant run-check run-programs run-stress \
 	stress bench bench-upcall lint fmt test demo harness
 
 # Without the harness (no network, no apt) the scripts still run, and the
@@ -367,12 +376,12 @@ check: lib examples tools
 	@tools/build/kselftest $(KSELFTEST) || :
 	@$(MAKE) run-check
 
-run-check: $(if $(wildcard $(HARNESS)),$(UNIT) $(FAST_API))
-	@MODELS=$(if $(filter *,$(T)),holds,all) $(RUN) -j $$(nproc) $(if $(wildcard $(HARNESS)),$(sort $(UNIT)) $(sort $(FAST_API)),\
+run-check: $(if $(wildcard $(HARNESS)),$(FAST_UNIT) $(FAST_API))
+	@MODELS=$(if $(filter *,$(T)),holds,all) $(RUN) -j $$(nproc) $(if $(wildcard $(HARNESS)),$(sort $(FAST_UNIT)) $(sort $(FAST_API)),\
 		-S 'tests/unit and tests/api: no kselftest_harness.h in $(KSELFTEST), its reason stands above') \
 		$(FAST_SCRIPTS)
 
-check-slow: lib examples tools $(filter $(SLOW),$(API))
+check-slow: lib examples tools $(filter $(SLOW),$(UNIT) $(API))
 	@$(RUN) -j $$(nproc) -l slow -t 600 $(or $(SLOW) $(filter tests/model/%,$(SCRIPTS)),-S "no slow test is called $(T)")
 
 # NOT: names of API tests that are left out, WHY: the reason.
@@ -382,6 +391,15 @@ run-programs: $(UNIT) $(filter-out $(NOT_API),$(API))
 		$(RUN) -l '$(LABEL)' -t 300 -w '$(WRAPPER)' \
 		$(foreach t,$(NOT_API),-S '$(t:$(O)/tests/%=%): $(WHY)') \
 		$(sort $(UNIT)) $(sort $(filter-out $(NOT_API),$(API)))
+
+# All API tests once more, with the backend that root gets. BPF_SAYS: what it says.
+BPF_SAYS = $(shell GMPRT_UPCALL=auto GMPRT_DEBUG=upcall $(O)/examples/hello 2>&1 >/dev/null)
+check-bpf: lib examples $(HARNESS)
+	@$(if $(findstring upcalls by bpf,$(BPF_SAYS)),$(MAKE) GMPRT_UPCALL=auto run-bpf, \
+		$(RUN) -l bpf -S "all API tests with the bpf backend: $(BPF_SAYS)")
+
+run-bpf: $(API)
+	@$(RUN) -j $$(nproc) -l bpf -t 600 $(API)
 
 check-asan: $(HARNESS)
 	@$(MAKE) O=$(O)/asan SAN=address,undefined LABEL=asan run-programs

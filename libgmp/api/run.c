@@ -56,8 +56,8 @@ static int default_procs(void)
 	return n < RT_MAXPROCS_LIMIT ? n : RT_MAXPROCS_LIMIT;
 }
 
-/* enum rt_backend, or -EINVAL. */
-static int backend_of(const char *name)
+/* 0 or -EINVAL. */
+static int backend_read(const char *name, struct rt_params *par)
 {
 	const char *where = "options.upcall";
 
@@ -65,10 +65,13 @@ static int backend_of(const char *name)
 		where = "GMPRT_UPCALL";
 		name = getenv(where);
 	}
-	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "sysmon"))
-		return RT_BACKEND_SYSMON;
-	if (!strcmp(name, "bpf"))
-		return RT_BACKEND_BPF;
+	par->backend = RT_BACKEND_BPF;
+	par->upcall_auto = !name || !*name || !strcmp(name, "auto");
+	if (par->upcall_auto || !strcmp(name, "bpf"))
+		return 0;
+	par->backend = RT_BACKEND_SYSMON;
+	if (!strcmp(name, "sysmon"))
+		return 0;
 	rt_log("%s: no backend \"%s\" in this build; there are: auto, sysmon, bpf", where, name);
 	return -EINVAL;
 }
@@ -103,10 +106,9 @@ static int params_make(const struct gmprt_options *opt, struct rt_params *par)
 	int procs, class, r = options_read(opt, &o);
 
 	if (r == 0)
-		r = backend_of(o.upcall);
+		r = backend_read(o.upcall, par);
 	if (r < 0)
 		return r;
-	par->backend = (enum rt_backend)r;
 	procs = o.maxprocs ? o.maxprocs : given_by_env();
 	if (procs < 0)
 		return procs;

@@ -9,11 +9,28 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/sys.h"
+
+static bool has_cap(const struct __user_cap_data_struct *caps, int cap)
+{
+	return caps[cap / 32].effective & 1u << cap % 32;
+}
+
+bool rt_bpf_may_load(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (syscall(SYS_capget, &head, caps))
+		return false;
+	return has_cap(caps, CAP_SYS_ADMIN) ||
+	       (has_cap(caps, CAP_BPF) && has_cap(caps, CAP_PERFMON));
+}
 
 int rt_bpf_run(int prog_fd, const void *arg, size_t bytes)
 {

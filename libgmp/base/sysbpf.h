@@ -12,6 +12,9 @@
 
 #include "base/compiler.h"
 
+/* Has this process the capabilities to load tracing programs? (In a user namespace
+ * it may, and be refused all the same.) */
+bool rt_bpf_may_load(void);
 /* Runs a "syscall" program on the calling thread with a copy of arg. What the
  * program returns, or -errno if it did not run. */
 int rt_bpf_run(int prog_fd, const void *arg, size_t bytes) __must_check;

@@ -60,6 +60,7 @@ void rt_upcall_load_forked(struct rt_upcall_bpf *u)
 #include "abi/gmprt_bpf.h"
 #include "base/sys.h"
 #include "base/sysbpf.h"
+#include "base/sysbpf.h"
 #include "base/sysio.h"
 
 #define LIBBPF_FUNCTIONS(X)             \
@@ -245,8 +246,12 @@ int rt_upcall_load(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
 		   const struct gmprt_abi_head *head, uint32_t *features)
 {
 	libbpf_print_fn_t before;
-	int saved = errno, r = load_libbpf(u);
+	int saved = errno, r;
 
+	/* Most have no rights; they need not wait for libbpf to say so. */
+	if (!rt_bpf_may_load())
+		return refused(u, -EPERM, "load");
+	r = load_libbpf(u);
 	if (!r) {
 		before = libbpf_set_print(keep_line);
 		r = load(u, shape, head, features);

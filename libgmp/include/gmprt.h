@@ -215,6 +215,10 @@ GMPRT_API int gmprt_maxprocs(int n);
  * these go in the middle of a run (gmpctl unload, another gmpd) sysmon finds that
  * within some of its looks: then it is "sysmon", until the end of that run. A
  * constant string; outside a run "sysmon". Any thread.
+ *
+ * With "bpf" a goroutine that comes back from a call that blocked may run without
+ * a P for some milliseconds, beside those that hold one, before it waits for its
+ * turn: so with one P, too, two of them can run at the same time.
  */
 GMPRT_API const char *gmprt_upcall_backend(void);
 

@@ -69,16 +69,18 @@ static bool port_open_as(struct rt_sched *s, enum rt_backend backend, uint32_t m
 			    nr_ps) == 0;
 }
 
-/* The one that was asked for; or the next one down, with a line that says why. */
+/* The one that was asked for; or the next one down, with a line that says why if it
+ * was asked for by its name. */
 static bool port_open(struct rt_sched *s, const struct rt_params *par)
 {
 	bool tells = par->upcall_tells, opened = port_open_as(s, par->backend, par->maxprocs);
 
 	if (par->backend != RT_BACKEND_SYSMON && !opened) {
-		rt_log("upcalls by sysmon; bpf: %s", s->port.up.why);
+		if (tells || !par->upcall_auto)
+			rt_log("upcalls by sysmon; bpf: %s", s->port.up.why);
 		opened = port_open_as(s, RT_BACKEND_SYSMON, par->maxprocs);
 	} else if (tells && par->backend == RT_BACKEND_SYSMON) {
-		rt_log("upcalls by sysmon; bpf: not asked for (GMPRT_UPCALL=bpf)");
+		rt_log("upcalls by sysmon; bpf: not asked for");
 	} else if (tells && s->port.up.from_daemon) {
 		rt_log("upcalls by bpf (gmpd's session %u)", s->port.up.session);
 	} else if (tells) {

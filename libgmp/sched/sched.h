@@ -469,6 +469,7 @@ struct rt_params {
 	uint32_t max_threads;
 	int64_t trace_ms;
 	bool trace_detail;
+	bool upcall_auto;  /* not this backend at any price: the best that can be had */
 	bool upcall_tells; /* which backend it is, and when it is lost */
 };
 

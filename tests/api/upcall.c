@@ -175,11 +175,27 @@ static void is_sysmon(void)
 	G_EQ(0, strcmp("sysmon", gmprt_upcall_backend()));
 }
 
-TEST(without_being_asked_for_it_is_sysmon)
+static void with_the_default(void)
 {
-	unsetenv("GMPRT_UPCALL");
-	g_run(1, is_sysmon);
-	G_EQ(0, strcmp("sysmon", gmprt_upcall_backend()));
+	if (!skipped)
+		G_TRUE(have_bpf());
+	else
+		is_sysmon();
+}
+
+TEST(without_being_asked_it_is_the_best_that_can_be_had)
+{
+	static const char *const asks[] = { NULL, "", "auto" };
+
+	run_with_bpf(1, gmprt_yield); /* sets skipped */
+	for (size_t i = 0; i < ARRAY_SIZE(asks); i++) {
+		if (asks[i])
+			setenv("GMPRT_UPCALL", asks[i], 1);
+		else
+			unsetenv("GMPRT_UPCALL");
+		g_run(1, with_the_default);
+		G_EQ(0, strcmp("sysmon", gmprt_upcall_backend()));
+	}
 }
 
 static void without_rights(void)
@@ -187,6 +203,25 @@ static void without_rights(void)
 	setenv("GMPRT_GMPD", "/nowhere", 1);
 	G_OK(setresuid(65534, 65534, 65534));
 	run_with_bpf(1, is_sysmon);
+}
+
+static void auto_without_rights(void)
+{
+	setenv("GMPRT_GMPD", "/nowhere", 1);
+	setenv("GMPRT_UPCALL", "auto", 1);
+	G_OK(setresuid(65534, 65534, 65534));
+	g_run(1, is_sysmon);
+}
+
+TEST(auto_without_the_rights_is_sysmon_and_says_nothing)
+{
+	static struct g_end end;
+
+	if (geteuid() != 0)
+		SKIP(return, "not root: other tests show it");
+	g_child(&end, auto_without_rights);
+	G_EXITS(&end, 0);
+	G_EQ('\0', end.text[0]);
 }
 
 TEST(without_the_rights_it_is_sysmon_and_one_line_says_why)
