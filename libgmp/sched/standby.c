@@ -151,7 +151,7 @@ struct rt_p *rt_p_freed_get_locked(struct rt_sched *s)
 static bool hop(struct rt_p *p)
 {
 	int cpu = (int)load_rlx(&rt_p_abi(p)->freed_cpu);
-	cpu_set_t may, there;
+	cpu_set_t may, there, now;
 
 	if (sched_getcpu() == cpu || sched_getaffinity(0, sizeof(may), &may) ||
 	    !CPU_ISSET(cpu, &may))
@@ -160,7 +160,9 @@ static bool hop(struct rt_p *p)
 	CPU_SET(cpu, &there);
 	if (sched_setaffinity(0, sizeof(there), &there))
 		return false;
-	sched_setaffinity(0, sizeof(may), &may);
+	/* Somebody may have given the process other CPUs just now. */
+	if (sched_getaffinity(0, sizeof(now), &now) == 0 && CPU_EQUAL(&now, &there))
+		sched_setaffinity(0, sizeof(may), &may);
 	return true;
 }
 
