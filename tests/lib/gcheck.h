@@ -149,6 +149,15 @@ long g_sleeps(void);
 #define G_IDLE_WAKES 5
 #endif
 
+/* File descriptors that are open. */
+int g_count_fds(void);
+/* The same as g_run() began: in a run a backend and the netpoller have their own. */
+extern int g_fds_before_run;
+/* There are so many, or soon will be: an M that is still in a goroutine's code at
+ * the end of a run closes the backend's. */
+#define G_FDS_ARE(n) G_EQ(n, g_await_fds(n))
+int g_await_fds(int n);
+
 /* gmprt_dump() as a string: malloc'ed, never NULL. */
 char *g_dump(void);
 

@@ -134,14 +134,4 @@ static inline void gio_pattern(unsigned char *buf, size_t n, size_t from)
 		buf[i] = (unsigned char)((from + i) * 2654435761u >> 13);
 }
 
-/* fds of this process that are open. */
-static inline int gio_count_fds(void)
-{
-	int n = 0;
-
-	for (int fd = 0; fd < 4096; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
 #endif

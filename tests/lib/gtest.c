@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -118,11 +119,32 @@ static void main_goroutine(void *body)
 	g_store(&finished, 1);
 }
 
+int g_fds_before_run;
+
+int g_count_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 4096; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+int g_await_fds(int n)
+{
+	int64_t end = g_now() + 5 * G_SEC;
+
+	while (g_count_fds() != n && g_now() < end)
+		g_nap(G_MS);
+	return g_count_fds();
+}
+
 void g_run(int n, void (*body)(void))
 {
 	struct gmprt_options opt = { .size = sizeof(opt), .maxprocs = n };
 
 	g_procs = n;
+	g_fds_before_run = g_count_fds();
 	g_store(&finished, 0);
 	G_OK(gmprt_run(&opt, main_goroutine, &body));
 	G_EQ(1, g_load(&finished));
