@@ -107,15 +107,16 @@ int gmprt_ms(struct bpf_iter__task *ctx)
 	struct gmprt_session *s = t ? session_of(t) : NULL;
 	struct gmprt_space space = space_of(t ? t->session : 0);
 	struct gmprt_abi_m *m = s ? m_slot(s, space, t->m) : NULL;
+	struct gmprt_abi_head *h = m ? head_of(space) : NULL;
 
-	if (!m)
+	if (!h || READ_ONCE(h->watcher) == t->m)
 		return 0;
 	BPF_SEQ_PRINTF(seq, "session %u pid %d tid %d (%s) M %u %s", t->session, task->tgid,
 		       task->pid, task->comm, t->m,
 		       m_names[READ_ONCE(m->state) == GMPRT_M_USER]);
 	show_p(seq, s, space, m);
-	BPF_SEQ_PRINTF(seq, " blocks %u freed %u back %u signals %u\n", READ_ONCE(m->nr_blocks),
-		       READ_ONCE(m->nr_freed), READ_ONCE(m->nr_reclaimed),
+	BPF_SEQ_PRINTF(seq, " blocks %u freed %u reclaimed %u signals %u\n",
+		       READ_ONCE(m->nr_blocks), READ_ONCE(m->nr_freed), READ_ONCE(m->nr_reclaimed),
 		       READ_ONCE(m->nr_signals));
 	return 0;
 }

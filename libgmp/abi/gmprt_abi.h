@@ -152,7 +152,8 @@ struct gmprt_abi_head {
 	__u32 hint; /* not 0: a P is freed also if it has nothing to run now */
 	__u32 work; /* not 0: any P would find something (the global queue) */
 	__u32 idle; /* not 0: a P is to be had for an M that comes back without */
-	__u32 reserved1[13];
+	__u32 watcher; /* an M's number: it only watches; not to be shown or counted */
+	__u32 reserved1[12];
 
 	/* The kernel's: 1 after it has freed a P that had nothing to run. Who then
 	 * makes work looks for that P, and sets this to 0 before. */
@@ -285,6 +286,7 @@ GMPRT_ABI_AT(gmprt_abi_head, nr_blocks, 36);
 GMPRT_ABI_AT(gmprt_abi_head, hint, 64);
 GMPRT_ABI_AT(gmprt_abi_head, work, 68);
 GMPRT_ABI_AT(gmprt_abi_head, idle, 72);
+GMPRT_ABI_AT(gmprt_abi_head, watcher, 76);
 GMPRT_ABI_AT(gmprt_abi_head, freed, 128);
 _Static_assert(sizeof(struct gmprt_abi_head) == GMPRT_ABI_BLOCK, "the head is a block");
 

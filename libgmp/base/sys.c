@@ -320,6 +320,15 @@ bool rt_thread_sleeps(int tid)
 	return state && state[1] == ' ' && state[2] && strchr("SDTtI", state[2]);
 }
 
+uint64_t rt_fds_allowed(void)
+{
+	struct rlimit r;
+
+	/* can't fail: RLIMIT_NOFILE is everywhere */
+	getrlimit(RLIMIT_NOFILE, &r);
+	return r.rlim_cur;
+}
+
 uint64_t rt_thread_nr_sleeps(void)
 {
 	struct rusage used;

@@ -73,6 +73,9 @@ void rt_thread_mask_all(void);
  * running or waiting for a CPU? False if /proc can't say. About 10 us. */
 bool rt_thread_sleeps(int tid);
 
+/* File descriptors that this process may have. */
+uint64_t rt_fds_allowed(void);
+
 /* How often the calling thread has gone to sleep of its own accord. */
 uint64_t rt_thread_nr_sleeps(void);
 

@@ -47,6 +47,7 @@ int rt_pulse_begin(struct rt_pulse *u, struct rt_upcall_bpf *up, uint32_t m, uin
 				.p = rt_upcall_p(up->head, p),
 				.word = gmprt_abi_word(1, m, GMPRT_P_RUNNING) };
 	u->p->hint = 1;
+	store_rlx(&up->head->watcher, m);
 	store_rlx(&u->m->state, GMPRT_M_USER);
 	store_rlx(&u->m->p, p);
 	store_rlx(&u->p->word, u->word);

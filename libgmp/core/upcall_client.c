@@ -65,7 +65,7 @@ static int answered(struct rt_upcall_bpf *u, const struct gmprt_gmpd_answer *a, 
 	if (got != (ssize_t)sizeof(*a) || a->magic != GMPRT_GMPD_MAGIC)
 		return bad_answer(u, got);
 	if (a->error) {
-		snprintf(u->why, sizeof(u->why), "gmpd: %.*s", (int)sizeof(a->why), a->why);
+		snprintf(u->why, sizeof(u->why), "%.*s", (int)sizeof(a->why), a->why);
 		return a->error < 0 ? a->error : -EPROTO;
 	}
 	for (int i = 0; i < GMPRT_NR_FDS; i++)

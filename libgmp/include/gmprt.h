@@ -76,7 +76,7 @@
  * run still gets those that others send; after one is set later nothing is
  * preempted any more, nor is a thread on which a goroutine has blocked it.
  * To wait for signals, or a child: block them before gmprt_run(), then gmprt_read()
- * a signalfd, or gmprt_poll() a pidfd (README.md shows it).
+ * a signalfd, or gmprt_poll() a pidfd (examples/supervise.c).
  *
  * EINTR. Preemption sends SIGURG (SA_RESTART) to threads that run, not to one
  * that sleeps in a system call; but it may come just as one begins. Then what
@@ -150,11 +150,11 @@ struct gmprt_options {
 			     * where the system refuses a thread,
 			     * goroutines wait for an M to come back from
 			     * what it is blocked in */
-	const char *upcall; /* backend: "sysmon", "bpf" (new: needs root or
-			     * CAP_BPF and CAP_PERFMON, Linux 5.18; else
-			     * sysmon, and a line says why), or "auto",
-			     * which is sysmon now; default: the environment's
-			     * GMPRT_UPCALL, else "auto" */
+	const char *upcall; /* backend: "sysmon"; "bpf" (Linux 5.18, and root,
+			     * CAP_BPF and CAP_PERFMON, or the daemon gmpd;
+			     * else sysmon, and a line says why); or "auto",
+			     * the best of them that can be had; default: the
+			     * environment's GMPRT_UPCALL, else "auto" */
 };
 
 /*

@@ -279,6 +279,8 @@ static bool queue_up(struct rt_m *m)
 	rt_unlock(s);
 	if (p)
 		rt_p_acquire(m, p);
+	else
+		rt_wake(s); /* a P may be free, whose M blocks */
 	return p != NULL;
 }
 

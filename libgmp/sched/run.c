@@ -18,6 +18,7 @@
  *     by their references and end when they next enter. The caller goes.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/bug.h"
 #include "base/clock.h"
@@ -53,7 +54,10 @@ struct rt_sched *rt_cur_get(void)
 	return s;
 }
 
-enum { PS_SHARED = 64 }; /* Ps that a backend in the kernel knows, at least */
+enum {
+	PS_SHARED = 64,   /* Ps that a backend in the kernel knows, at least */
+	FDS_ENOUGH = 256, /* below that a program is not given bpf unasked */
+};
 
 static uint32_t running; /* 1: a run is under way, or being set up */
 
@@ -69,11 +73,25 @@ static bool port_open_as(struct rt_sched *s, enum rt_backend backend, uint32_t m
 			    nr_ps) == 0;
 }
 
+/* Programs of our own are 20 file descriptors, and a program with few of them did not
+ * ask for these. */
+static bool may_have_bpf(struct rt_sched *s, const struct rt_params *par)
+{
+	if (!par->upcall_auto || rt_fds_allowed() >= FDS_ENOUGH)
+		return true;
+	snprintf(s->port.up.why, sizeof(s->port.up.why),
+		 "fewer than %d file descriptors: raise ulimit -n, or GMPRT_UPCALL=bpf",
+		 FDS_ENOUGH);
+	return false;
+}
+
 /* The one that was asked for; or the next one down, with a line that says why if it
  * was asked for by its name. */
 static bool port_open(struct rt_sched *s, const struct rt_params *par)
 {
-	bool tells = par->upcall_tells, opened = port_open_as(s, par->backend, par->maxprocs);
+	bool tells = par->upcall_tells, opened;
+
+	opened = may_have_bpf(s, par) && port_open_as(s, par->backend, par->maxprocs);
 
 	if (par->backend != RT_BACKEND_SYSMON && !opened) {
 		if (tells || !par->upcall_auto)

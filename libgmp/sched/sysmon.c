@@ -78,7 +78,8 @@ static bool retake(struct rt_sched *s, struct rt_p *p, int64_t now, bool over)
 	    load_rlx(&s->nr_idle_ps) + load_rlx(&s->nr_spinning) > 0 &&
 	    now - p->mon.blocked_ns < HELD_MS * RT_NS_PER_MS)
 		return false;
-	since = load_rlx(&p->blocked_ns);
+	/* From brackets; who blocks unannounced stamps no time. */
+	since = rt_pword_state(word) == RT_P_BLOCKED ? load_rlx(&p->blocked_ns) : 0;
 	rt_lock(s);
 	/* (c) in gmprt_abi.h, and line 15 */
 	if (s->stopping || !rt_p_seize_locked(s, p, word, 0, RT_P_IDLE)) {

@@ -5,6 +5,7 @@
  * where the backend can't be had the run goes on with the next one and says why
  */
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -211,6 +212,25 @@ static void auto_without_rights(void)
 	setenv("GMPRT_UPCALL", "auto", 1);
 	G_OK(setresuid(65534, 65534, 65534));
 	g_run(1, is_sysmon);
+}
+
+static void auto_with_few_fds(void)
+{
+	struct rlimit few = { .rlim_cur = 100, .rlim_max = 100 };
+
+	setenv("GMPRT_UPCALL", "auto", 1);
+	setenv("GMPRT_DEBUG", "upcall", 1);
+	G_OK(setrlimit(RLIMIT_NOFILE, &few));
+	g_run(1, is_sysmon);
+}
+
+TEST(auto_with_few_file_descriptors_leaves_them_to_the_program)
+{
+	static struct g_end end;
+
+	g_child(&end, auto_with_few_fds);
+	G_EXITS(&end, 0);
+	G_SAYS(&end, "upcalls by sysmon; bpf: fewer than 256 file descriptors");
 }
 
 TEST(auto_without_the_rights_is_sysmon_and_says_nothing)

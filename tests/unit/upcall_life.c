@@ -427,7 +427,7 @@ BPF_TEST(life, the_iterator_says_a_line_for_each_registered_m)
 	text[n] = 0;
 	snprintf(want, sizeof(want), "session 0 pid %d tid %d", (int)getpid(), m.tid);
 	G_TRUE(strstr(text, want));
-	G_TRUE(strstr(text, ") M 1 USER P 0 FREED owner 1 epoch 7 blocks 1 freed 1 back 0 "));
+	G_TRUE(strstr(text, ") M 1 USER P 0 FREED owner 1 epoch 7 blocks 1 freed 1 reclaimed 0 "));
 	ASSERT_EQ(strchr(text, '\n'), text + n - 1);
 	close(fd);
 	m_wakes(&m);

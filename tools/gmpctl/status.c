@@ -22,7 +22,7 @@
 #include "lib/pins.h"
 
 struct counters {
-	uint32_t ms; /* registered now */
+	uint32_t ps, ms; /* that are not dead; registered now */
 	uint64_t blocks, freed, reclaimed, signals;
 };
 
@@ -50,18 +50,34 @@ static void add_slot(struct counters *c, const struct gmprt_abi_m *m)
 	c->signals += m->nr_signals;
 }
 
-static void count_in(struct counters *c, const struct gmprt_session *s, int space)
+static void count_in(struct counters *c, const struct gmprt_session *s, const char *space)
+{
+	const struct gmprt_abi_head *h = (const void *)space;
+	const struct gmprt_abi_m *m =
+		(const void *)(space + s->m_first * (size_t)GMPRT_ABI_BLOCK);
+	uint32_t watcher = h->watcher;
+
+	for (uint32_t i = 1; i < s->nr_ms; i++)
+		if (i != watcher)
+			add_slot(c, &m[i]);
+	for (uint32_t i = 0; i < s->nr_ps; i++) {
+		size_t at = (s->p_first + (size_t)i * s->p_stride) * GMPRT_ABI_BLOCK;
+		uint64_t word = ((const struct gmprt_abi_p *)(const void *)(space + at))->word;
+
+		c->ps += gmprt_abi_state(word) != GMPRT_P_DEAD &&
+			 (!watcher || gmprt_abi_owner(word) != watcher);
+	}
+}
+
+static void count_mapped(struct counters *c, const struct gmprt_session *s, int fd)
 {
 	size_t bytes = (s->m_first + (s->nr_ms + 3) / 4) * (size_t)GMPRT_ABI_BLOCK;
-	const char *at = mmap(NULL, bytes, PROT_READ, MAP_SHARED, space, 0);
-	const struct gmprt_abi_m *m;
+	char *space = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
 
-	if (at == MAP_FAILED)
+	if (space == MAP_FAILED)
 		return;
-	m = (const void *)(at + s->m_first * (size_t)GMPRT_ABI_BLOCK);
-	for (uint32_t i = 1; i < s->nr_ms; i++)
-		add_slot(c, &m[i]);
-	munmap((void *)at, bytes);
+	count_in(c, s, space);
+	munmap(space, bytes);
 }
 
 static struct counters count(const struct pins *p, uint32_t nr, const struct gmprt_session *s)
@@ -75,7 +91,7 @@ static struct counters count(const struct pins *p, uint32_t nr, const struct gmp
 	space = bpf_map_get_fd_by_id(id);
 	if (space < 0)
 		return c;
-	count_in(&c, s, space);
+	count_mapped(&c, s, space);
 	close(space);
 	return c;
 }
@@ -105,7 +121,7 @@ static void text(const struct pins *p, const struct options *o, time_t since, bo
 		if (!n++)
 			printf("%7s %8s %8s %5s %5s %12s %12s %12s %12s\n", "session", "pid",
 			       "uid", "Ps", "Ms", "blocks", "freed", "reclaimed", "signals");
-		printf("%7u %8u %8u %5u %5u %12ju %12ju %12ju %12ju\n", nr, s.pid, s.uid, s.nr_ps,
+		printf("%7u %8u %8u %5u %5u %12ju %12ju %12ju %12ju\n", nr, s.pid, s.uid, c.ps,
 		       c.ms, (uintmax_t)c.blocks, (uintmax_t)c.freed, (uintmax_t)c.reclaimed,
 		       (uintmax_t)c.signals);
 	}
@@ -127,7 +143,7 @@ static struct json_object *json_session(const struct pins *p, uint32_t nr,
 	add(j, "session", nr);
 	add(j, "pid", s->pid);
 	add(j, "uid", s->uid);
-	add(j, "ps", s->nr_ps);
+	add(j, "ps", c.ps);
 	add(j, "ms", c.ms);
 	add(j, "blocks", c.blocks);
 	add(j, "freed", c.freed);

@@ -26,7 +26,7 @@ enum { FIRST_GIVEN = 3,
 
 #define DEFAULT_GROUP "gmprt"
 
-static bool made;
+static bool made, made_folder;
 
 /* ---- given --------------------------------------------------------- */
 
@@ -59,17 +59,25 @@ static int given(void)
 
 /* ---- made ---------------------------------------------------------- */
 
+/* Of the socket, into dir; false: it is in the root or the current one. */
+static bool folder_of(const char *socket_path, char *dir, size_t size)
+{
+	char *slash;
+
+	snprintf(dir, size, "%s", socket_path);
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return false;
+	*slash = 0;
+	return true;
+}
+
 static void make_folder(const char *socket_path)
 {
 	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	char *slash;
 
-	snprintf(dir, sizeof(dir), "%s", socket_path);
-	slash = strrchr(dir, '/');
-	if (!slash || slash == dir)
-		return;
-	*slash = 0;
-	mkdir(dir, 0755); /* bind() says what is wrong with it */
+	/* bind() says what is wrong with it */
+	made_folder = folder_of(socket_path, dir, sizeof(dir)) && mkdir(dir, 0755) == 0;
 }
 
 static bool somebody_answers(const struct sockaddr_un *at)
@@ -141,6 +149,10 @@ int listen_open(const struct config *c)
 
 void listen_close(const struct config *c)
 {
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
 	if (made)
 		unlink(c->socket);
+	if (made_folder && folder_of(c->socket, dir, sizeof(dir)))
+		rmdir(dir);
 }
