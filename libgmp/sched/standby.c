@@ -94,7 +94,8 @@ static void set_locked(struct rt_p *p, struct rt_m *m)
 
 void rt_standby_announce_locked(struct rt_m *m, struct rt_p *p)
 {
-	if (likely(!rt_port_in_kernel(&m->s->port)) || p->standby)
+	/* Not if it goes to wait for a goroutine bound to it. */
+	if (likely(!rt_port_in_kernel(&m->s->port)) || p->standby || m->lock_g)
 		return;
 	m->announced = p;
 	store_rlx(&p->q.wake, 0);
