@@ -144,22 +144,11 @@ DAEMON_TEST(two_daemons_do_not_serve_the_same_pins)
 	ASSERT_EQ(registers(&k, 1), 0); /* it has ended nobody's session */
 }
 
-static int descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 /* What fails with the daemon is tried by loading, which root may. */
 DAEMON_TEST(whatever_fails_on_the_way_leaves_no_descriptor_open)
 {
 	struct rt_upcall_shape shape = { .nr_ps = NR_PS, .nr_ms = NR_MS };
-	int before = descriptors(), by_loading = 0;
+	int before = g_count_fds(), by_loading = 0;
 	unsigned long n = 0, passed = 1;
 
 	for (; passed > n; n++) {
@@ -169,7 +158,7 @@ DAEMON_TEST(whatever_fails_on_the_way_leaves_no_descriptor_open)
 			rt_upcall_bpf_close(&u);
 		}
 		passed = rt_fault_arm(0);
-		ASSERT_EQ(descriptors(), before);
+		ASSERT_EQ(g_count_fds(), before);
 	}
 	ASSERT_EQ(by_loading, 3); /* connect, send, receive */
 }

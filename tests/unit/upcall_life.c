@@ -3,7 +3,6 @@
  * The bpf backend: who may register, what an end by any means leaves behind, what
  * a client that writes nonsense can do, and what the backend says when it fails.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -501,17 +500,6 @@ TEST(signals_while_programs_are_loaded_do_no_harm)
 
 /* ---- failures ------------------------------------------------------- */
 
-static int nr_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 TEST(each_step_of_open_may_fail_and_leaves_nothing)
 {
 	struct rt_upcall_shape shape = { .nr_ps = 1, .nr_ms = 2 };
@@ -521,7 +509,7 @@ TEST(each_step_of_open_may_fail_and_leaves_nothing)
 	if (!opened(false)) /* loads libbpf, too */
 		SKIP(return, "%s", u.why);
 	rt_upcall_bpf_close(&u);
-	fds = nr_fds();
+	fds = g_count_fds();
 	rt_fault_arm(0);
 	ASSERT_EQ(rt_upcall_bpf_open(&u, &shape), 0);
 	sites = rt_fault_arm(0);
@@ -535,7 +523,7 @@ TEST(each_step_of_open_may_fail_and_leaves_nothing)
 		}
 		ASSERT_NE(u.why[0], 0);
 		ASSERT_EQ(u.head, NULL);
-		ASSERT_EQ(nr_fds(), fds);
+		ASSERT_EQ(g_count_fds(), fds);
 	}
 }
 
