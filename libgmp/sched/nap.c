@@ -12,6 +12,10 @@
  *	smp_mb				smp_mb
  *	reads in_epoll: futex or fd	reads the word: not what it was? back
  *
+ * Who wakes counts itself in `raisers` from before it reads in_epoll until it is done:
+ * event_fd is closed, and its number another's, only when nobody is in there. Model:
+ * tests/model/nap.pml.
+ *
  * In deep sleep nothing runs, so nothing is freed: that is always the futex.
  *
  * None of this lies in rt_sched: signal handlers must reach sysmon when they can't

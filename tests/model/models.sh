@@ -74,6 +74,8 @@ list() {
 	long upcall -DSTEPS=3 a P that the kernel frees has one owner, and is never lost
 	holds upcall -DEND=1,-DSTEPS=1,-DTAKES=1 nor used after the run
 	long upcall -DEND=1,-DTAKES=1 nor used after the run
+	holds nap - sysmon is woken, in epoll or in the futex, and no closed fd is raised
+	long nap -DSLEEPS=4 sysmon is woken, in epoll or in the futex, and no closed fd is raised
 	holds freed - work and a P freed without any find each other
 	long freed - work and a P freed without any find each other
 	holds lock -DEND=0,-DOPS=2 a bound goroutine runs on its M, and is unbound
@@ -127,6 +129,9 @@ list() {
 	fails lock -DDROP_P giving the P away before the wait
 	fails lock -DFORGET_HANDED the look at what was handed
 	fails lock -DWAKE_ONCE waking again who parked late
+	fails nap -DNO_FENCE sysmon looks at the word without a barrier
+	fails nap -DNO_LOOK sysmon does not look at the word
+	fails nap -DNO_RAISERS who closes the eventfd does not wait for those who raise it
 	fails freed -DNO_FENCE who makes work looks at freed without a barrier
 	fails freed -DPLAIN_FREED the kernel says freed by a store
 	fails freed -DNO_LOOK the kernel does not look at the work again
