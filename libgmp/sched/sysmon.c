@@ -289,19 +289,23 @@ static int64_t for_timers(struct rt_sched *s, int64_t now, int64_t until, int64_
 	return timer > soonest ? timer : soonest;
 }
 
-/* Nothing runs at this moment. *idle_gets: Ps put to work until the last one. */
-static void rest(struct rt_sched *s, uint32_t word, int64_t now, uint64_t *idle_gets)
+/*
+ * Nothing runs at this moment. *idle_gets: Ps put to work until the last one. Not a
+ * deep sleep as long as that grows: a P put to work meanwhile may be freed, and
+ * only rt_nap() hears of that. True: it was.
+ */
+static bool rest(struct rt_sched *s, uint32_t word, int64_t now, uint64_t *idle_gets)
 {
 	int64_t us = load_rlx(&s->batch_alone) ? PAUSE_BATCH_US : PAUSE_MAX_US;
 	uint64_t gets = load_rlx(&s->nr_idle_gets);
 
 	if (gets == *idle_gets) {
 		sleep_deeply(s);
-		return;
+		return false;
 	}
 	*idle_gets = gets;
 	store_rlx(&s->batch_alone, 0);
-	rt_nap_deep(word, for_timers(s, now, now + us * RT_NS_PER_US, PAUSE_BATCH_US));
+	return rt_nap(s, word, for_timers(s, now, now + us * RT_NS_PER_US, PAUSE_BATCH_US));
 }
 
 void rt_sysmon_call_sig(void (*fn)(void))
@@ -415,7 +419,7 @@ void *rt_sysmon(void *sched)
 			rt_procs_follow(s);
 		}
 		if (all_idle(s)) {
-			rest(s, word, now, &idle_gets);
+			freed = rest(s, word, now, &idle_gets);
 			in_vain = 0;
 			pause_us = PAUSE_MIN_US;
 			continue;

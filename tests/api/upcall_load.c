@@ -2,7 +2,8 @@
 /*
  * upcall_load.c - proves: hot standbys cost next to nothing where nothing blocks, do
  * not move about who computes, and take nobody's share; threads stay bounded when
- * many block for microseconds; work finds a P whose M blocked before it came
+ * many block for microseconds; work finds a P whose M blocked before it came, and a P freed
+ * just after all of them idled finds an M
  *
  * Other tests run meanwhile. So an M's share is compared with what a plain thread
  * gets at the same time, and how often it is moved is only known of a second in
@@ -272,6 +273,55 @@ BPF_TEST(work_finds_the_P_of_one_that_blocked_before_it_came)
 	G_GE(in_time, TIMES / 2);
 	G_OK(close(g_busy.ping[0]));
 	G_OK(close(g_busy.ping[1]));
+}
+
+/* A thread of the program's own: asked, it answers after 2 ms. */
+static void *answers_late(void *arg)
+{
+	char c;
+
+	(void)arg;
+	while (read(g_busy.ping[0], &c, 1) == 1) {
+		g_nap(2 * G_MS);
+		G_EQ(1, write(g_busy.pong[1], &c, 1));
+	}
+	return NULL;
+}
+
+/* The thread that hands over is about to rest for 10 ms then. */
+static void all_idle_for_2_ms(void)
+{
+	char c = 0;
+
+	G_EQ(1, write(g_busy.ping[1], &c, 1));
+	G_EQ(1, gmprt_read(g_busy.pong[0], &c, 1));
+}
+
+BPF_TEST(a_P_freed_just_after_all_idled_is_taken)
+{
+	enum { TIMES = 20 };
+	pthread_t thread;
+	int taken = 0;
+
+	memset(&g_busy, 0, sizeof(g_busy));
+	G_OK(pipe2(g_busy.ping, O_CLOEXEC));
+	G_OK(pipe2(g_busy.pong, O_CLOEXEC));
+	G_OK(pthread_create(&thread, NULL, answers_late, NULL));
+	for (int i = 0; i < TIMES; i++) {
+		all_idle_for_2_ms();
+		g_store(&began, 0);
+		g_go(begins, NULL);
+		g_nap(5 * G_MS);
+		taken += g_load(&began) > 0;
+		while (!g_load(&began))
+			gmprt_yield();
+	}
+	G_GT(taken, TIMES / 2); /* every second one, if it rests deaf */
+	for (int k = 0; k < 2; k++)
+		G_OK(close(g_busy.ping[1 - k]));
+	G_OK(pthread_join(thread, NULL));
+	for (int k = 0; k < 2; k++)
+		G_OK(close(g_busy.pong[k]));
 }
 
 TEST_HARNESS_MAIN
