@@ -45,7 +45,8 @@ static int gmprt_return(struct bpf_map *map, void *key, void *value)
 	return 0;
 }
 
-/* That one is pending already is no failure: it has not run yet. */
+/* That one is pending already is no failure: it has not run yet. Nor is a real one:
+ * who is alone still at its next preemption, or after 2 ms, is asked again. */
 static __always_inline void hold(struct task_struct *task, const struct gmprt_task *t)
 {
 	struct gmprt_mkey k = { .key = t->key, .session = t->session, .m = t->m };
@@ -69,12 +70,10 @@ static __always_inline void begins_alone(struct task_struct *task, struct gmprt_
 {
 	struct gmprt_abi_head *h = head_of(space);
 
-	if (h && READ_ONCE(h->idle)) {
-		hold(task, t);
-		return;
-	}
 	t->alone = task->se.sum_exec_runtime | 1;
 	m->alone_ns = bpf_ktime_get_ns();
+	if (h && READ_ONCE(h->idle))
+		hold(task, t);
 }
 
 /* t is alone, or was when it last left its CPU. True: still. */
@@ -98,10 +97,9 @@ static __always_inline void pauses_alone(struct task_struct *task, struct gmprt_
 
 	if (m)
 		m->alone_ns = 0;
-	if (alone && task->se.sum_exec_runtime - t->alone < GMPRT_ALONE_NS)
-		return;
-	t->alone = 0;
-	if (alone)
+	if (!alone)
+		t->alone = 0;
+	else if (task->se.sum_exec_runtime - t->alone >= GMPRT_ALONE_NS)
 		hold(task, t);
 }
 

@@ -44,8 +44,9 @@ static __always_inline void wake(__u32 session)
 }
 
 /*
- * Line 14 of the table: task runs, or is about to, and its P was freed. In state
- * RUNTIME it has seen FREED itself, or will: it must not change under its hands.
+ * Line 14 of the table: task runs, or is about to, after a block. Its P was freed; or
+ * sysmon may have taken it meanwhile (line 10), after it was kept. In state RUNTIME
+ * the M has seen FREED itself, or will: it must not change under its hands.
  */
 static __always_inline void runs_again(struct task_struct *task, struct gmprt_task *t)
 {
@@ -55,7 +56,7 @@ static __always_inline void runs_again(struct task_struct *task, struct gmprt_ta
 	struct gmprt_abi_p *p = m ? p_slot(s, space, READ_ONCE(m->p)) : NULL;
 	__u64 w;
 
-	t->freed = 0;
+	t->slept = 0;
 	if (!p || READ_ONCE(m->state) != GMPRT_M_USER)
 		return;
 	w = READ_ONCE(p->word);
@@ -88,7 +89,10 @@ static __always_inline bool tell_freed(const struct gmprt_abi_p *p, struct gmprt
 	return has_queued(p) || READ_ONCE(h->work);
 }
 
-/* Line 12 of the table. ends: the thread does not come back. */
+/*
+ * Line 12 of the table. ends: the thread does not come back. True: the M had its P, and
+ * may come back without.
+ */
 static __always_inline bool free_p(const struct gmprt_session *s, const struct gmprt_task *t,
 				   struct gmprt_space space, struct gmprt_abi_m *m, bool ends)
 {
@@ -108,10 +112,10 @@ static __always_inline bool free_p(const struct gmprt_session *s, const struct g
 	m->nr_blocks++;
 	if (!work && !is_wanted(p, space, &work) && !ends) {
 		p->nr_kept++;
-		return false;
+		return true;
 	}
 	if (__sync_val_compare_and_swap(&p->word, w, gmprt_abi_with_state(w, GMPRT_P_FREED)) != w)
-		return false;
+		return true;
 	m->nr_freed++;
 	p->nr_freed++;
 	p->freed_cpu = bpf_get_smp_processor_id();
@@ -130,7 +134,7 @@ static __always_inline void blocked(struct gmprt_task *t)
 
 	if (!m || READ_ONCE(m->state) != GMPRT_M_USER)
 		return;
-	t->freed = free_p(s, t, space, m, false) || t->alone;
+	t->slept = free_p(s, t, space, m, false) || t->alone;
 	if (t->alone)
 		m->alone_ns = 0;
 	t->alone = 0;

@@ -46,12 +46,12 @@ int BPF_PROG(gmprt_switch, bool preempt, struct task_struct *prev, struct task_s
 
 	if (t && !preempt && prev_state)
 		blocked(t);
-	else if (t && t->freed)
+	else if (t && t->slept)
 		runs_again(prev, t);
 	else if (t && t->alone)
 		pauses_alone(prev, t);
 	t = task_of(next);
-	if (t && t->freed)
+	if (t && t->slept)
 		runs_again(next, t);
 	else if (t && t->alone)
 		resumes_alone(t);

@@ -83,7 +83,7 @@ static __always_inline int do_register(struct gmprt_session *s, struct task_stru
 		return -GMPRT_EBUSY;
 	t->session = c->session;
 	t->m = c->m;
-	t->freed = 0;
+	t->slept = 0;
 	t->alone = 0;
 	t->key = c->key;
 	m->kflags = GMPRT_MF_REGISTERED;

@@ -199,6 +199,7 @@ static void stand_still_sig(struct rt_m *m)
 	} else {
 		store_seq(&m->hold, RT_HOLD_WAITS); /* its loan is over; it may get another */
 	}
+	store_rlx(&m->slot->p, GMPRT_ABI_NO_P);
 	if (wait_for_p(m)) {
 		unbind(m, g);
 		return;
@@ -371,8 +372,7 @@ static bool any_waits_locked(struct rt_sched *s, struct rt_m **locked)
 	struct rt_m *m;
 
 	*locked = NULL;
-	cds_list_for_each_entry(m, &s->all_ms, all)
-	{
+	cds_list_for_each_entry(m, &s->all_ms, all) {
 		held |= load_acq(&m->hold) != RT_HOLD_NONE && !load_rlx(&m->next_p);
 		if (m->waits)
 			*locked = m;
@@ -462,6 +462,9 @@ static bool take(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t wo
 	rt_unlock(s);
 	rt_point();
 	store_rlx(&p->m, NULL);
+	/* Awake again while we did that: nobody else would stop it. */
+	if (!rt_thread_sleeps(m->tid))
+		ask(m);
 	return true;
 }
 
