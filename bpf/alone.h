@@ -46,7 +46,7 @@ static int gmprt_return(struct bpf_map *map, void *key, void *value)
 }
 
 /* That one is pending already is no failure: it has not run yet. Nor is a real one:
- * who is alone still at its next preemption, or after 2 ms, is asked again. */
+ * who is alone still after another while is asked again. */
 static __always_inline void hold(struct task_struct *task, const struct gmprt_task *t)
 {
 	struct gmprt_mkey k = { .key = t->key, .session = t->session, .m = t->m };
@@ -97,10 +97,12 @@ static __always_inline void pauses_alone(struct task_struct *task, struct gmprt_
 
 	if (m)
 		m->alone_ns = 0;
-	if (!alone)
+	if (!alone) {
 		t->alone = 0;
-	else if (task->se.sum_exec_runtime - t->alone >= GMPRT_ALONE_NS)
+	} else if (task->se.sum_exec_runtime - t->alone >= GMPRT_ALONE_NS) {
+		t->alone = task->se.sum_exec_runtime | 1;
 		hold(task, t);
+	}
 }
 
 /* It was, and goes on. */

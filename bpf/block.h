@@ -44,9 +44,9 @@ static __always_inline void wake(__u32 session)
 }
 
 /*
- * Line 14 of the table: task runs, or is about to, after a block. Its P was freed; or
- * sysmon may have taken it meanwhile (line 10), after it was kept. In state RUNTIME
- * the M has seen FREED itself, or will: it must not change under its hands.
+ * Line 14 of the table: task runs, or is about to, after a block. In state RUNTIME it
+ * has seen FREED itself, or will: it must not change under its hands. It names no P
+ * while it needs none.
  */
 static __always_inline void runs_again(struct task_struct *task, struct gmprt_task *t)
 {
@@ -89,11 +89,8 @@ static __always_inline bool tell_freed(const struct gmprt_abi_p *p, struct gmprt
 	return has_queued(p) || READ_ONCE(h->work);
 }
 
-/*
- * Line 12 of the table. ends: the thread does not come back. True: the M had its P, and
- * may come back without.
- */
-static __always_inline bool free_p(const struct gmprt_session *s, const struct gmprt_task *t,
+/* Line 12 of the table. ends: the thread does not come back. */
+static __always_inline void free_p(const struct gmprt_session *s, const struct gmprt_task *t,
 				   struct gmprt_space space, struct gmprt_abi_m *m, bool ends)
 {
 	struct gmprt_abi_p *p = p_slot(s, space, READ_ONCE(m->p));
@@ -101,21 +98,17 @@ static __always_inline bool free_p(const struct gmprt_session *s, const struct g
 	__u64 w;
 
 	if (!p)
-		return false;
-	w = READ_ONCE(p->word);
-	if (gmprt_abi_owner(w) != t->m)
-		return false;
-	if (gmprt_abi_state(w) == GMPRT_P_FREED)
-		return true; /* still: the M has run unseen */
-	if (gmprt_abi_state(w) != GMPRT_P_RUNNING)
-		return false;
+		return;
+	w = READ_ONCE(p->word); /* may be FREED, still: the M has run unseen */
+	if (gmprt_abi_owner(w) != t->m || gmprt_abi_state(w) != GMPRT_P_RUNNING)
+		return;
 	m->nr_blocks++;
 	if (!work && !is_wanted(p, space, &work) && !ends) {
 		p->nr_kept++;
-		return true;
+		return;
 	}
 	if (__sync_val_compare_and_swap(&p->word, w, gmprt_abi_with_state(w, GMPRT_P_FREED)) != w)
-		return true;
+		return;
 	m->nr_freed++;
 	p->nr_freed++;
 	p->freed_cpu = bpf_get_smp_processor_id();
@@ -123,7 +116,6 @@ static __always_inline bool free_p(const struct gmprt_session *s, const struct g
 		work = tell_freed(p, space);
 	if (work && READ_ONCE(p->wake))
 		wake(t->session);
-	return true;
 }
 
 static __always_inline void blocked(struct gmprt_task *t)
@@ -134,7 +126,8 @@ static __always_inline void blocked(struct gmprt_task *t)
 
 	if (!m || READ_ONCE(m->state) != GMPRT_M_USER)
 		return;
-	t->slept = free_p(s, t, space, m, false) || t->alone;
+	free_p(s, t, space, m, false);
+	t->slept = 1; /* whether freed or not: sysmon may take the P now, or has (line 10) */
 	if (t->alone)
 		m->alone_ns = 0;
 	t->alone = 0;

@@ -92,7 +92,7 @@ struct gmprt_task {
 	__u64 key; /* 0: not registered, or no more */
 	__u32 session;
 	__u32 m;
-	__u32 slept; /* it blocked in goroutine code outside of brackets, and has not run since */
+	__u32 slept; /* it blocked in goroutine code, and has not run since */
 	__u32 unused;
 	__u64 alone; /* its run time as it came back without a P, and not 0; or 0 */
 };

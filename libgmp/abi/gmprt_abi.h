@@ -110,8 +110,8 @@
 #define GMPRT_ABI_MAX_STRIDE 256u   /* blocks: 64 KiB, the largest page */
 #define GMPRT_ABI_M_SHIFT    9u     /* blocks */
 
-/* gmprt_abi_m.p of an M that stands still in goroutine code until it is given one:
- * what the kernel's side does not see it need not look after. */
+/* gmprt_abi_m.p of an M in state USER that the kernel's side is to leave alone: in
+ * block_enter's brackets, or standing still in SIGURG's handler. */
 #define GMPRT_ABI_NO_P (~0u)
 
 enum gmprt_abi_pstate {
@@ -195,7 +195,7 @@ struct gmprt_abi_p {
 struct gmprt_abi_m {
 	/* Its thread's, plain stores. */
 	__u32 state; /* enum gmprt_abi_mstate */
-	__u32 p;     /* the P it holds; written in state RUNTIME, or NO_P as it waits */
+	__u32 p;     /* the P it holds, or NO_P */
 	__u32 reserved0[2];
 	/* The kernel's, written on its thread. */
 	__u32 kflags;

@@ -33,6 +33,7 @@ void rt_block_enter(void)
 	g->flags |= RT_G_BLOCKING;
 	count_inc(&p->n.blocks);
 	store_rlx(&p->blocked_ns, rt_runq_len(&p->q) ? rt_now_ns() : 0);
+	store_rlx(&m->slot->p, GMPRT_ABI_NO_P);
 	rt_point();
 	/* (a) in gmprt_abi.h: publishes the queues to who takes the P. */
 	store_rel(&p->slot.word, rt_pword_blocked(m->pword));
@@ -89,6 +90,7 @@ void rt_block_exit(void)
 	    rt_p_take_back(m)) {
 		if (unlikely(p->blocked_ns))
 			count_add(&p->n.idle_with_work_ns, (uint64_t)(rt_now_ns() - p->blocked_ns));
+		store_rlx(&m->slot->p, p->id);
 		rt_leave(m);
 		return;
 	}
