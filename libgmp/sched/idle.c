@@ -138,7 +138,7 @@ bool rt_p_seize_locked(struct rt_sched *s, struct rt_p *p, uint64_t word, uint32
 	if (!cas_acqrel(&p->slot.word, word, rt_pword(rt_pword_epoch(word) + 1, by, to)))
 		return false;
 	count_inc(&s->nr_lost);
-	s->nr_handoffs++;
+	count_inc(&s->nr_handoffs);
 	if (unaware && m && m->id == rt_pword_owner(word)) {
 		/* pairs with store_rel in rt_leave(): the owner's part of what
 		 * the kernel's barrier has published */

@@ -457,7 +457,7 @@ static bool take(struct rt_sched *s, struct rt_p *p, struct rt_m *m, uint64_t wo
 		return false;
 	}
 	count_inc(&s->nr_lost);
-	s->nr_handoffs++;
+	count_inc(&s->nr_handoffs);
 	m->lost = true;
 	rt_unlock(s);
 	rt_point();

@@ -367,13 +367,24 @@ static int64_t lost_pause_ns(struct rt_sched *s)
 	return rt_port_in_kernel(&s->port) ? RT_ALONE_NS : SLICE_MS * RT_NS_PER_MS;
 }
 
-static int64_t pause_until(struct rt_sched *s, int64_t now, int64_t pause_us, bool closely)
+/* Is an M without its P, or may be before the next look? *handoffs: at the last one. */
+static bool some_are_lost(struct rt_sched *s, uint64_t *handoffs)
+{
+	uint64_t n = load_rlx(&s->nr_handoffs);
+	bool more = n != *handoffs && rt_port_in_kernel(&s->port);
+
+	*handoffs = n;
+	return more || load_rlx(&s->nr_lost);
+}
+
+static int64_t pause_until(struct rt_sched *s, int64_t now, int64_t pause_us, bool closely,
+			   bool lost)
 {
 	bool kept = load_rlx(&s->keeper_until_ns) != RT_FOREVER;
 
 	if (closely && pause_us > PAUSE_SKIP_US)
 		pause_us = PAUSE_SKIP_US;
-	if (load_rlx(&s->nr_lost) && pause_us > lost_pause_ns(s) / RT_NS_PER_US)
+	if (lost && pause_us > lost_pause_ns(s) / RT_NS_PER_US)
 		pause_us = lost_pause_ns(s) / RT_NS_PER_US;
 	/* A keeper may be put to other work before the timer's time has come. */
 	return for_timers(s, now, now + pause_us * RT_NS_PER_US,
@@ -384,8 +395,8 @@ void *rt_sysmon(void *sched)
 {
 	struct rt_sched *s = sched;
 	int64_t pause_us = PAUSE_MIN_US, second_ns = rt_now_ns(), lost_ns = 0;
-	uint64_t idle_gets = 0;
-	bool freed = false;
+	uint64_t idle_gets = 0, handoffs = 0;
+	bool freed = false, lost;
 	int in_vain = 0;
 
 	store_rlx(&s->sysmon_self, pthread_self());
@@ -434,7 +445,8 @@ void *rt_sysmon(void *sched)
 			lost_ns = now;
 			rt_preempt_watch_lost(s, now);
 		}
-		freed = rt_nap(s, word, pause_until(s, now, pause_us, closely));
+		lost = some_are_lost(s, &handoffs);
+		freed = rt_nap(s, word, pause_until(s, now, pause_us, closely, lost));
 	}
 	rt_preempt_take_held(s); /* their Ms wait for that before they end */
 	run_errand();
