@@ -19,6 +19,7 @@ LIBDIR ?= $(PREFIX)/lib
 BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 INCDIR ?= $(PREFIX)/include
 WERROR ?= $(if $(CI),1,0)
 LTO    ?= 0
@@ -388,7 +389,7 @@ check-slow: lib examples tools $(filter $(SLOW),$(UNIT) $(API))
 NOT_API := $(filter $(NOT:%=$(O)/tests/api/%),$(API))
 run-programs: $(UNIT) $(filter-out $(NOT_API),$(API))
 	@$(if $(UNIT)$(API),,echo "gmprt: no test is called '$(T)'" >&2; exit 1;) \
-		$(RUN) -l '$(LABEL)' -t 300 -w '$(WRAPPER)' \
+		$(RUN) -j $$(nproc) -l '$(LABEL)' -t 300 -w '$(WRAPPER)' \
 		$(foreach t,$(NOT_API),-S '$(t:$(O)/tests/%=%): $(WHY)') \
 		$(sort $(UNIT)) $(sort $(filter-out $(NOT_API),$(API)))
 
@@ -472,6 +473,15 @@ $(O)/gmprt.pc: libgmp/gmprt.pc.in Makefile FORCE
 		-e 's|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' $< >$@.tmp
 	@cmp -s $@.tmp $@ && rm $@.tmp || mv $@.tmp $@
 
+# gmpd's, for systemd.
+UNITS_IN := $(if $(TOOLS),gmpd.socket gmpd.service)
+$(O)/units/gmpd.%: tools/gmpd/gmpd.% Makefile
+	@mkdir -p $(@D)
+	@cp $< $@
+$(O)/units/gmpd.%: tools/gmpd/gmpd.%.in Makefile FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@BINDIR@|$(BINDIR)|; s|@SBINDIR@|$(SBINDIR)|' $< >$@
+
 HEADERS := $(patsubst libgmp/include/%,%,$(wildcard libgmp/include/*.h libgmp/include/*/*.h))
 
 # Each command with its page: NAME in section 8 is the administrator's.
@@ -481,7 +491,7 @@ tool_man = $(MANDIR)/man$(patsubst .%,%,$(suffix $(call man_of,$(1))))
 TOOLS_IN := $(notdir $(TOOLS))
 
 # A library for this machine is of no use until the loader's cache knows it.
-install: lib tools $(O)/gmprt.pc
+install: lib tools $(O)/gmprt.pc $(UNITS_IN:%=$(O)/units/%)
 	$(Q)install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' $(patsubst %,'$(DESTDIR)$(INCDIR)/%',$(sort $(dir $(HEADERS))))
 	$(Q)install -m 755 $(SO) '$(DESTDIR)$(LIBDIR)/'
 	$(Q)ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libgmprt.so'
@@ -490,12 +500,14 @@ install: lib tools $(O)/gmprt.pc
 	$(Q)$(foreach h,$(HEADERS),install -m 644 libgmp/include/$(h) '$(DESTDIR)$(INCDIR)/$(h)' &&) :
 	$(Q)$(foreach t,$(TOOLS_IN),install -D -m 755 $(O)/bin/$(t) '$(DESTDIR)$(call tool_dir,$(t))/$(t)' && \
 		install -D -m 644 docs/man/$(call man_of,$(t)) '$(DESTDIR)$(call tool_man,$(t))/$(call man_of,$(t))' &&) :
+	$(Q)$(foreach u,$(UNITS_IN),install -D -m 644 $(O)/units/$(u) '$(DESTDIR)$(UNITDIR)/$(u)' &&) :
 	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
 	@echo "  INSTALL $(DESTDIR)$(LIBDIR)/$(SONAME), libgmprt.a, gmprt.pc; $(DESTDIR)$(INCDIR)/gmprt.h"
 
 uninstall:
 	$(Q)rm -f $(patsubst %,'$(DESTDIR)$(LIBDIR)/%',$(SONAME) libgmprt.so libgmprt.a pkgconfig/gmprt.pc) \
 		$(patsubst %,'$(DESTDIR)$(INCDIR)/%',$(HEADERS)) \
+		'$(DESTDIR)$(UNITDIR)/gmpd.socket' '$(DESTDIR)$(UNITDIR)/gmpd.service' \
 		$(foreach t,$(TOOL_NAMES),'$(DESTDIR)$(call tool_dir,$(t))/$(t)' '$(DESTDIR)$(call tool_man,$(t))/$(call man_of,$(t))')
 	$(Q)rmdir '$(DESTDIR)$(INCDIR)/gmprt' 2>/dev/null || :
 	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig

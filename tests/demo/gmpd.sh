@@ -39,7 +39,10 @@ with_daemon() {
 start_gmpd() {
 	"$gmpd" --pins "$pins" --socket "$GMPRT_GMPD" --group nogroup &
 	gmpd_pid=$!
-	# The kernel's flag of a socket that is listened to; a killed one's is gone.
+	listens
+}
+# The kernel's flag of a socket that is listened to; a killed one's is gone.
+listens() {
 	until grep -q " 00010000 .* $GMPRT_GMPD\$" /proc/net/unix; do
 		kill -0 "$gmpd_pid"
 		sleep 0.02
@@ -72,6 +75,23 @@ ends_well() {
 	! grep gmprt: "$dir/err"
 }
 
+# As systemd does it: the socket is there, the daemon comes with who asks first.
+activated() {
+	[ -z "$why" ] || skip "$why"
+	command -v systemd-socket-activate >/dev/null || skip "there is no systemd-socket-activate(1)"
+	"$gmpctl" load --pins "$pins"
+	systemd-socket-activate --seqpacket --listen "$GMPRT_GMPD" \
+		"$gmpd" --pins "$pins" 2>"$dir/activate.err" &
+	gmpd_pid=$!
+	trap 'status=$?; kill -9 $gmpd_pid 2>/dev/null || :; rm -f "$GMPRT_GMPD"; "$gmpctl" unload --pins "$pins" || :; exit $status' EXIT
+	listens
+	chmod 666 "$GMPRT_GMPD"
+	[ "$(cat "/proc/$gmpd_pid/comm")" != gmpd ]
+	echo x >x
+	as_nobody timeout 60 "$dirsum" x >"$dir/out" 2>"$dir/err"
+	matches '^backend +bpf$' "$dir/err"
+	[ "$(cat "/proc/$gmpd_pid/comm")" = gmpd ]
+}
 unprivileged() {
 	with_daemon
 	"$mktree" many many 1000
@@ -145,6 +165,7 @@ errors() {
 }
 
 claim "A user without rights has the bpf backend where gmpd runs" unprivileged
+claim "Started by a socket, as systemd does it, it serves who asked first" activated
 claim "Without gmpd he has sysmon, and one line that says why" without
 claim "When gmpd is killed his program goes on" killed
 claim "When gmpd is started again his program goes on by sysmon" restarted

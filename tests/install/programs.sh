@@ -60,7 +60,8 @@ run_shared() {
 commands() {
 	[ -e "$out/bin/gmpctl" ] || return 0
 	printf '%s\n' ./usr/bin/gmpctl ./usr/share/man/man1/gmpctl.1 \
-		./usr/sbin/gmpd ./usr/share/man/man8/gmpd.8
+		./usr/sbin/gmpd ./usr/share/man/man8/gmpd.8 \
+		./usr/lib/systemd/system/gmpd.socket ./usr/lib/systemd/system/gmpd.service
 }
 
 files_are_there() {
@@ -83,6 +84,13 @@ files_are_there() {
 destdir_stays_out() {
 	! grep -r "$stage" "$stage/usr/lib/pkgconfig" || return 1
 	grep -q '^prefix=/usr$' "$stage/usr/lib/pkgconfig/gmprt.pc"
+}
+
+# It looks whether the programs that are named are there.
+units() {
+	systemd-analyze --man=no verify "$root/lib/systemd/system/gmpd.socket" \
+		"$root/lib/systemd/system/gmpd.service" 2>&1 | tee "$work/said"
+	! grep "gmpd\." "$work/said"
 }
 
 uninstall_removes_all() {
@@ -373,6 +381,14 @@ if ! have pkg-config; then
 fi
 
 t "make install works with PREFIX alone" install_into PREFIX="$root"
+claim="systemd finds no fault with the installed units"
+if [ ! -e "$out/bin/gmpd" ]; then
+	skip "$claim" "gmpd is not built (make deps)"
+elif ! have systemd-analyze; then
+	skip "$claim" "there is no systemd-analyze"
+else
+	t "$claim" units
+fi
 t "a program built with cc \$(pkg-config --cflags --libs gmprt) runs" shared
 t "README's first program prints what README says" readme
 t "gmprt.h, gmprt.pc and the Makefile name one version" one_version
