@@ -166,33 +166,35 @@ G_TEST(on_an_ordinary_thread_brackets_do_nothing)
 	G_EQ(before, g_stats().nr_blocks);
 }
 
+static long runs_over;
+
+/* Until the run that it is of has ended. */
 static void main_ends_blocked(void *arg)
 {
-	(void)arg;
 	gmprt_block_enter();
 	g_store(&done, 1);
-	g_nap(50 * G_MS);
+	while (g_load(&runs_over) <= (long)(intptr_t)arg)
+		g_nap(G_MS);
 	gmprt_block_exit();
 	G_FAIL("went on after main's end");
 }
 
 static void leaves_one_blocked(void)
 {
-	g_go(main_ends_blocked, NULL);
+	g_go(main_ends_blocked, (void *)(intptr_t)g_load(&runs_over));
 	while (!g_load(&done))
 		gmprt_yield();
 }
 
 P_TEST(a_goroutine_blocked_at_mains_end_never_comes_back)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 5; i++) {
 		g_store(&done, 0);
 		g_run(g_procs, leaves_one_blocked);
+		g_inc(&runs_over);
+		if (i >= 2) /* the first two come out while the next run is on */
+			g_nap(200 * G_MS);
 	}
-	g_nap(200 * G_MS);
-	g_store(&done, 0);
-	g_run(g_procs, leaves_one_blocked);
-	g_nap(200 * G_MS);
 }
 
 /* ---- sysmon and the time keeper are there when they are needed ---- */
