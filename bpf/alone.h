@@ -4,7 +4,8 @@
  *
  * It may run on for a while: gmprt_abi.h says why and for how long. The while is
  * its own time on a CPU, not the clock's, so that forty such Ms that share two
- * CPUs are not all stopped for having waited. It begins anew with each block.
+ * CPUs are not all stopped for having waited. It begins anew with each block. That
+ * none of them goes unnoticed: tests/model/alone.pml.
  *
  * To stop one, a callback is left with the thread for the moment before it
  * returns to user mode; there it is sent a SIGURG, whose handler runs before the

@@ -76,6 +76,8 @@ list() {
 	long upcall -DEND=1,-DTAKES=1 nor used after the run
 	holds nap - sysmon is woken, in epoll or in the futex, and no closed fd is raised
 	long nap -DSLEEPS=4 sysmon is woken, in epoll or in the futex, and no closed fd is raised
+	holds alone - an M without its P in goroutine code is followed
+	long alone -DBLOCKS=6 an M without its P in goroutine code is followed
 	holds freed - work and a P freed without any find each other
 	long freed - work and a P freed without any find each other
 	holds lock -DEND=0,-DOPS=2 a bound goroutine runs on its M, and is unbound
@@ -136,6 +138,9 @@ list() {
 	fails freed -DPLAIN_FREED the kernel says freed by a store
 	fails freed -DNO_LOOK the kernel does not look at the work again
 	fails freed -DCLEAR_ONLY who takes a freed P says nothing of others
+	fails alone -DONLY_FREED only those are followed whose P was freed
+	fails alone -DONLY_ITS_OWN only those that had it as they blocked
+	fails alone -DNO_ASK sysmon does not look whether the M is awake
 	fails upcall -DNO_STATE the kernel's look at the state
 	fails upcall -DANY_STATE_14 the same when it gives a P back
 	fails upcall -DANY_OWNER,-DSTEPS=3 its look at the owner
