@@ -16,7 +16,9 @@
  *    with a P or inside the run time at a system call or a switch. SIGURG's handler
  *    makes one at the latest when it returns. That is an upper bound: the end of the
  *    system call that it had blocked in, and the handler itself, are part of it. It
- *    may run so for a while, see gmprt_abi.h; never for longer than a tick.
+ *    may run so for a while, see gmprt_abi.h; never for longer than a tick. What a
+ *    virtual machine's host takes from that CPU meanwhile is not time that it runs:
+ *    between two switches its run time is what the kernel counts for it.
  *
  * A switch to an M may go unseen (bpf/block.h says where). Then its interval begins
  * with the end of the system call it blocked in; after a page fault it has no begin.
@@ -43,6 +45,7 @@ struct watch_m {
 	__u32 signals;  /* as the time without a P began: how many it had been sent, */
 	__u32 unseen;   /* did we miss the switch? */
 	__u32 unused;
+	__u64 run_ns; /* its run time then */
 };
 
 struct {
@@ -136,20 +139,20 @@ static __always_inline void over_ends(struct gmprt_session *s, __u32 nr, struct 
 	wm->over_ns = 0;
 }
 
-/* On a CPU since wm->since_ns, without a P then. */
+/* On a CPU since wm->since_ns, without a P then; not for longer than for_ns. */
 static __always_inline void over_goes_on(struct gmprt_session *s, __u32 nr, struct watch_m *wm,
-					 bool ends)
+					 __u64 for_ns, bool ends)
 {
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = bpf_ktime_get_ns(), all = now - wm->since_ns;
 
-	wm->over_ns += now - wm->since_ns;
+	wm->over_ns += all < for_ns ? all : for_ns;
 	wm->since_ns = now;
 	if (ends)
 		over_ends(s, nr, wm);
 }
 
 static __always_inline void left(struct gmprt_session *s, __u32 nr, struct watch_m *wm,
-				 bool blocked)
+				 __u64 run_ns, bool blocked)
 {
 	enum where where = where_is(s, nr);
 
@@ -161,12 +164,12 @@ static __always_inline void left(struct gmprt_session *s, __u32 nr, struct watch
 	if (!wm->since_ns)
 		add(&counts.unseen);
 	else if (wm->over)
-		over_goes_on(s, nr, wm, blocked || where != WITHOUT_P);
+		over_goes_on(s, nr, wm, run_ns - wm->run_ns, blocked || where != WITHOUT_P);
 	wm->since_ns = 0;
 }
 
 static __always_inline void arrived(struct gmprt_session *s, __u32 nr, struct watch_m *wm,
-				    bool unseen)
+				    __u64 run_ns, bool unseen)
 {
 	bool over = where_is(s, nr) == WITHOUT_P;
 
@@ -178,6 +181,7 @@ static __always_inline void arrived(struct gmprt_session *s, __u32 nr, struct wa
 	}
 	wm->over = over;
 	wm->since_ns = bpf_ktime_get_ns();
+	wm->run_ns = run_ns;
 }
 
 /* ---- all words of one moment ---------------------------------------- */
@@ -300,14 +304,14 @@ int BPF_PROG(watch_switch, bool preempt, struct task_struct *prev, struct task_s
 		nr = from->m;
 		wm = bpf_map_lookup_elem(&watch_ms, &nr);
 		if (wm)
-			left(s, nr, wm, !preempt && prev_state);
+			left(s, nr, wm, prev->se.sum_exec_runtime, !preempt && prev_state);
 	}
 	nr = to ? to->m : 0;
 	this_cpu_runs(nr);
 	if (to) {
 		wm = bpf_map_lookup_elem(&watch_ms, &nr);
 		if (wm)
-			arrived(s, nr, wm, false);
+			arrived(s, nr, wm, next->se.sum_exec_runtime, false);
 	}
 	look_at_all(s);
 	return 0;
@@ -334,7 +338,7 @@ int BPF_PROG(watch_call)
 	struct gmprt_session *s = caller(&nr, &wm);
 
 	if (s && wm && wm->over && wm->since_ns && where_is(s, nr) != WITHOUT_P)
-		over_goes_on(s, nr, wm, true);
+		over_goes_on(s, nr, wm, ~0ULL, true);
 	return 0;
 }
 
@@ -349,6 +353,6 @@ int BPF_PROG(watch_return)
 		return 0;
 	add(&counts.unseen);
 	this_cpu_runs(nr);
-	arrived(s, nr, wm, true);
+	arrived(s, nr, wm, bpf_get_current_task_btf()->se.sum_exec_runtime, true);
 	return 0;
 }
