@@ -369,7 +369,7 @@ export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 
 .PHONY: check check-slow check-bpf run-bpf check-asan check-tsan check-aarch64 check-variant run-check run-programs run-stress \
-	stress bench bench-upcall lint fmt test demo harness
+	stress vm-check vm-check-debug run-vm check-vm run-vm-some vm-shell bench bench-upcall lint fmt test demo harness
 
 # Without the harness (no network, no apt) the scripts still run, and the
 # programs that could not be built are counted as one skip.
@@ -437,6 +437,46 @@ run-stress: stress-tests
 	@seed='$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))'; time='$(or $(TIME),60)'; \
 	echo "stress: SEED=$$seed TIME=$$time (seconds for each test)"; \
 	GMPRT_POINTS=$$seed SEED=$$seed TIME=$$time $(RUN) -l "stress SEED=$$seed" -t $$((time * 20 + 300)) $(sort $(STRESS))
+
+# In the guest of a virtual machine, on other kernels than this machine's: see
+# tests/vm. VM_NAMES are for `make test`: what asks most of the kernel, and doesn't
+# take long where each instruction is emulated. Left out of all: what measures time
+# that is not an emulator's to give.
+VM_KERNELS := $(shell awk '/^[0-9]/ { print $$1 }' tests/vm/kernels)
+KERNEL ?= $(firstword $(VM_KERNELS))
+VM_TIME ?= 300
+VM_UPCALL ?= sysmon bpf $(if $(wildcard Kbuild),kmod)
+VM_NAMES := ctx netpoll tls timers upcall_bpf upcall_life upcall_race block chan go io_wait mutex preempt process upcall
+VM_NOT := go_spin million
+KMOD_TESTS := $(patsubst %.c,$(O)/%,$(wildcard tests/kmod/$(T).c))
+VM_ALL = $(KMOD_TESTS) $(UNIT) $(filter-out $(VM_NOT:%=$(O)/tests/api/%),$(API))
+VM_SOME = $(filter $(KMOD_TESTS) $(foreach n,$(VM_NAMES),$(O)/tests/unit/$(n) $(O)/tests/api/$(n)),$(VM_ALL))
+VM_MAKE = $(MAKE) O=$(O)/vm CPPFLAGS='$(CPPFLAGS) -DG_SLOW=4' KERNEL='$(KERNEL)'
+
+vm-check: $(HARNESS)
+	@$(VM_MAKE) run-vm
+
+run-vm: lib examples tools $(VM_ALL)
+	@$(if $(wildcard Kbuild),for k in $(KERNEL); do $(MAKE) kmod KERNEL="$$k"; done,:)
+	@tools/build/vm-check -t $(VM_TIME) -k '$(KERNEL)' -u '$(VM_UPCALL)' $(O) $(VM_ALL)
+
+check-vm: $(HARNESS)
+	@$(RUN) -l vm-harness -t 1800 tests/vm/selftest.sh
+	@$(VM_MAKE) run-vm-some
+
+run-vm-some: lib examples tools $(VM_SOME)
+	@$(if $(wildcard Kbuild),$(MAKE) kmod,:)
+	@tools/build/vm-check -t $(VM_TIME) -k '$(KERNEL)' -u '$(VM_UPCALL)' $(O) $(VM_SOME)
+
+# The debug kernel needs a multiple of the time; its selftest is that it finds what
+# only it can find.
+vm-check-debug: $(HARNESS)
+	@tools/build/vm-root $(firstword $(VM_KERNELS))-debug >/dev/null
+	@KERNEL=$(firstword $(VM_KERNELS))-debug $(RUN) -l vm-harness -t 1800 tests/vm/selftest.sh
+	@$(MAKE) O=$(O)/vm CPPFLAGS='$(CPPFLAGS) -DG_SLOW=4' KERNEL=$(firstword $(VM_KERNELS))-debug VM_TIME=1200 run-vm
+
+vm-shell: lib examples tools $(VM_ALL)
+	@tools/build/vm-check -s -k '$(firstword $(KERNEL))' $(O) $(VM_ALL)
 
 bench: lib
 	@O='$(O)' tests/bench/run $(BENCH)
