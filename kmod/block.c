@@ -33,8 +33,16 @@
 
 #define ALONE_NS 1000000u
 
-/* Shared fields that only this thread's kernel side writes. */
-#define count(field) WRITE_ONCE(field, READ_ONCE(field) + 1)
+/* A shared field that only this thread's kernel side writes. */
+static void count(u32 *field)
+{
+	WRITE_ONCE(*field, READ_ONCE(*field) + 1);
+}
+
+static void count64(u64 *field)
+{
+	WRITE_ONCE(*field, READ_ONCE(*field) + 1);
+}
 
 static struct gmprt_abi_p *p_of(const struct gmprt_thread *t)
 {
@@ -72,8 +80,10 @@ static bool is_wanted(const struct gmprt_abi_p *p, const struct gmprt_abi_head *
 	return READ_ONCE(p->hint) || READ_ONCE(h->hint);
 }
 
-/* p has been freed, and had nothing to run. Has something come just now? Who makes
- * work puts it into a queue, passes a barrier and reads `freed`. */
+/*
+ * p has been freed, and had nothing to run. Has something come just now? Who makes
+ * work puts it into a queue, passes a barrier and reads `freed`.
+ */
 static bool tell_freed(const struct gmprt_abi_p *p, struct gmprt_abi_head *h)
 {
 	xchg(&h->freed, 1);
@@ -87,8 +97,8 @@ static bool free_p(struct gmprt_thread *t, struct gmprt_abi_p *p, u64 word, bool
 
 	if (!turn(p, word, GMPRT_P_FREED))
 		return false;
-	count(t->slot->nr_freed);
-	count(p->nr_freed);
+	count(&t->slot->nr_freed);
+	count64(&p->nr_freed);
 	WRITE_ONCE(p->freed_cpu, raw_smp_processor_id());
 	if (!work && !READ_ONCE(p->hint))
 		work = tell_freed(p, h);
@@ -110,11 +120,11 @@ static bool blocks(struct gmprt_thread *t, bool ends)
 	word = READ_ONCE(p->word);
 	if (gmprt_abi_owner(word) != t->m || gmprt_abi_state(word) != GMPRT_P_RUNNING)
 		return false;
-	count(t->slot->nr_blocks);
+	count(&t->slot->nr_blocks);
 	work = has_queued(p) || READ_ONCE(t->session->head->work);
 	if (work || ends || is_wanted(p, t->session->head))
 		return free_p(t, p, word, work);
-	count(p->nr_kept);
+	count64(&p->nr_kept);
 	return false;
 }
 
@@ -128,8 +138,10 @@ void gmprt_blocked(struct gmprt_thread *t)
 	t->alone = 0;
 }
 
-/* In state RUNTIME it was in the midst of changing the queues, and only the end of
- * the run helps. */
+/*
+ * In state RUNTIME it was in the midst of changing the queues, and only the end of
+ * the run helps.
+ */
 void gmprt_ends(struct gmprt_thread *t)
 {
 	if (in_user(t))
@@ -163,8 +175,10 @@ static void begins_alone(struct gmprt_thread *t)
 	WRITE_ONCE(t->slot->alone_ns, ktime_get_mono_fast_ns());
 }
 
-/* It is preempted. If it has had its time it is stopped when it goes on, where no
- * run queue's lock is held: see gmprt_resumes_alone(). */
+/*
+ * It is preempted. If it has had its time it is stopped when it goes on, where no
+ * run queue's lock is held: see gmprt_resumes_alone().
+ */
 void gmprt_pauses_alone(struct gmprt_thread *t)
 {
 	WRITE_ONCE(t->slot->alone_ns, 0);
@@ -180,8 +194,10 @@ void gmprt_resumes_alone(struct gmprt_thread *t)
 		WRITE_ONCE(t->slot->alone_ns, ktime_get_mono_fast_ns());
 }
 
-/* Line 14. In state RUNTIME it has seen FREED itself, or will: it must not change
- * under its hands. */
+/*
+ * Line 14. In state RUNTIME it has seen FREED itself, or will: it must not change
+ * under its hands.
+ */
 void gmprt_runs_again(struct gmprt_thread *t)
 {
 	struct gmprt_abi_p *p = p_of(t);
@@ -193,7 +209,7 @@ void gmprt_runs_again(struct gmprt_thread *t)
 	word = READ_ONCE(p->word);
 	if (gmprt_abi_owner(word) == t->m && gmprt_abi_state(word) == GMPRT_P_FREED &&
 	    turn(p, word, GMPRT_P_RUNNING)) {
-		count(t->slot->nr_reclaimed);
+		count(&t->slot->nr_reclaimed);
 		trace_gmprt_take(t->session->number, t->m, READ_ONCE(t->slot->p));
 	} else if (!owns(t, p)) {
 		begins_alone(t);
@@ -205,7 +221,7 @@ void gmprt_return(struct gmprt_thread *t)
 {
 	if (!is_alone(t))
 		return;
-	count(t->slot->nr_signals);
-	trace_gmprt_hold(t->session->number, t->m);
+	count(&t->slot->nr_signals);
+	trace_gmprt_hold(t->session->number, t->m, READ_ONCE(t->slot->p));
 	send_sig(SIGURG, current, 1);
 }

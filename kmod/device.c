@@ -20,6 +20,7 @@
 /* Its session, for a thread of its process. */
 static struct gmprt_session *session_of(struct file *file)
 {
+	/* pairs with create()'s cmpxchg: it is whole */
 	struct gmprt_session *s = smp_load_acquire(&file->private_data);
 
 	if (!s)

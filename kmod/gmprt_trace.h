@@ -14,76 +14,46 @@
 
 /* M m has blocked, and its P is free. work: it has something to run. */
 TRACE_EVENT(gmprt_upcall,
-	TP_PROTO(u32 session, u32 m, u32 p, bool work),
-	TP_ARGS(session, m, p, work),
-	TP_STRUCT__entry(
-		__field(u32, session)
-		__field(u32, m)
-		__field(u32, p)
-		__field(bool, work)
-	),
-	TP_fast_assign(
-		__entry->session = session;
-		__entry->m = m;
-		__entry->p = p;
-		__entry->work = work;
-	),
-	TP_printk("session=%u m=%u p=%u work=%d", __entry->session, __entry->m, __entry->p,
-		  __entry->work)
-);
-
-/* M m runs again, and its P was still free. */
-TRACE_EVENT(gmprt_take,
-	TP_PROTO(u32 session, u32 m, u32 p),
-	TP_ARGS(session, m, p),
-	TP_STRUCT__entry(
-		__field(u32, session)
-		__field(u32, m)
-		__field(u32, p)
-	),
-	TP_fast_assign(
-		__entry->session = session;
-		__entry->m = m;
-		__entry->p = p;
-	),
-	TP_printk("session=%u m=%u p=%u", __entry->session, __entry->m, __entry->p)
-);
+	    TP_PROTO(u32 session, u32 m, u32 p, bool work),
+	    TP_ARGS(session, m, p, work),
+	    TP_STRUCT__entry(__field(u32, session)
+			     __field(u32, m)
+			     __field(u32, p)
+			     __field(bool, work)),
+	    TP_fast_assign(__entry->session = session;
+			   __entry->m = m;
+			   __entry->p = p;
+			   __entry->work = work;),
+	    TP_printk("session=%u m=%u p=%u work=%d", __entry->session, __entry->m, __entry->p,
+		      __entry->work));
 
 DECLARE_EVENT_CLASS(gmprt_m,
-	TP_PROTO(u32 session, u32 m),
-	TP_ARGS(session, m),
-	TP_STRUCT__entry(
-		__field(u32, session)
-		__field(u32, m)
-	),
-	TP_fast_assign(
-		__entry->session = session;
-		__entry->m = m;
-	),
-	TP_printk("session=%u m=%u", __entry->session, __entry->m)
-);
+		    TP_PROTO(u32 session, u32 m, u32 value),
+		    TP_ARGS(session, m, value),
+		    TP_STRUCT__entry(__field(u32, session)
+				     __field(u32, m)
+				     __field(u32, value)),
+		    TP_fast_assign(__entry->session = session;
+				   __entry->m = m;
+				   __entry->value = value;),
+		    TP_printk("session=%u m=%u value=%u", __entry->session, __entry->m,
+			      __entry->value));
 
-/* M m is without a P, and is stopped before it runs on in user mode. */
-DEFINE_EVENT(gmprt_m, gmprt_hold, TP_PROTO(u32 session, u32 m), TP_ARGS(session, m));
+/* M m runs again, and its P, which value is, was still free. */
+DEFINE_EVENT(gmprt_m, gmprt_take, TP_PROTO(u32 session, u32 m, u32 value),
+	     TP_ARGS(session, m, value));
 
-DEFINE_EVENT(gmprt_m, gmprt_register, TP_PROTO(u32 session, u32 m), TP_ARGS(session, m));
+/* M m is without its P, which value is, and is stopped before it runs on in user mode. */
+DEFINE_EVENT(gmprt_m, gmprt_hold, TP_PROTO(u32 session, u32 m, u32 value),
+	     TP_ARGS(session, m, value));
 
-/* flags: 2, its thread has ended, or begun another program. */
-TRACE_EVENT(gmprt_unregister,
-	TP_PROTO(u32 session, u32 m, u32 flags),
-	TP_ARGS(session, m, flags),
-	TP_STRUCT__entry(
-		__field(u32, session)
-		__field(u32, m)
-		__field(u32, flags)
-	),
-	TP_fast_assign(
-		__entry->session = session;
-		__entry->m = m;
-		__entry->flags = flags;
-	),
-	TP_printk("session=%u m=%u flags=%u", __entry->session, __entry->m, __entry->flags)
-);
+/* value: the thread. */
+DEFINE_EVENT(gmprt_m, gmprt_register, TP_PROTO(u32 session, u32 m, u32 value),
+	     TP_ARGS(session, m, value));
+
+/* value: 2, its thread has ended, or begun another program. */
+DEFINE_EVENT(gmprt_m, gmprt_unregister, TP_PROTO(u32 session, u32 m, u32 value),
+	     TP_ARGS(session, m, value));
 
 #endif
 

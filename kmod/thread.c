@@ -137,8 +137,10 @@ static struct preempt_ops ops = { .sched_in = sched_in, .sched_out = sched_out }
 
 /* ---- the beginning ------------------------------------------------- */
 
-/* The calling thread's registration; or NULL. Nobody else changes its list, but
- * other modules may have notifiers there. */
+/*
+ * The calling thread's registration; or NULL. Nobody else changes its list, but
+ * other modules may have notifiers there.
+ */
 static struct gmprt_thread *registration(void)
 {
 	struct preempt_notifier *n;
@@ -158,7 +160,7 @@ static void begin(struct gmprt_thread *t)
 	INIT_WORK(&t->end, end);
 	preempt_notifier_init(&t->notifier, &ops);
 	WRITE_ONCE(t->slot->kflags, GMPRT_MF_REGISTERED);
-	trace_gmprt_register(t->session->number, t->m);
+	trace_gmprt_register(t->session->number, t->m, current->pid);
 	preempt_disable();
 	preempt_notifier_register(&t->notifier);
 	preempt_enable();
