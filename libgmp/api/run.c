@@ -65,14 +65,17 @@ static int backend_read(const char *name, struct rt_params *par)
 		where = "GMPRT_UPCALL";
 		name = getenv(where);
 	}
-	par->backend = RT_BACKEND_BPF;
+	par->backend = RT_BACKEND_KMOD;
 	par->upcall_auto = !name || !*name || !strcmp(name, "auto");
-	if (par->upcall_auto || !strcmp(name, "bpf"))
+	if (par->upcall_auto)
 		return 0;
-	par->backend = RT_BACKEND_SYSMON;
-	if (!strcmp(name, "sysmon"))
-		return 0;
-	rt_log("%s: no backend \"%s\" in this build; there are: auto, sysmon, bpf", where, name);
+	for (size_t i = 0; i < RT_NR_BACKENDS; i++)
+		if (!strcmp(name, rt_backend_names[i])) {
+			par->backend = (enum rt_backend)i;
+			return 0;
+		}
+	rt_log("%s: no backend \"%s\" in this build; there are: auto, sysmon, bpf, kmod", where,
+	       name);
 	return -EINVAL;
 }
 
@@ -209,11 +212,11 @@ GMPRT_API int gmprt_maxprocs(int n)
 GMPRT_API const char *gmprt_upcall_backend(void)
 {
 	struct rt_sched *s = rt_cur_get();
-	bool bpf = s && rt_port_in_kernel(&s->port);
+	enum rt_backend b = s && rt_port_in_kernel(&s->port) ? s->port.backend : RT_BACKEND_SYSMON;
 
 	if (s)
 		rt_sched_unref(s);
-	return bpf ? "bpf" : "sysmon";
+	return rt_backend_names[b];
 }
 
 /* False: nothing has run yet. */

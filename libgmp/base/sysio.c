@@ -131,6 +131,20 @@ void rt_eventfd_drain(int fd)
 	call(SYS_read, fd, P(&n), sizeof(n), 0, 0, 0);
 }
 
+/* ---- devices ------------------------------------------------------- */
+
+int rt_dev_open(const char *path)
+{
+	return rt_fault() ? -EMFILE :
+			    (int)call(SYS_openat, AT_FDCWD, P(path),
+				      O_RDWR | O_NONBLOCK | O_CLOEXEC, 0, 0, 0);
+}
+
+int rt_dev_call(int fd, unsigned int op, void *arg)
+{
+	return rt_fault() ? -ENOMEM : (int)call(SYS_ioctl, fd, op, P(arg), 0, 0, 0);
+}
+
 /* ---- what an fd is ------------------------------------------------ */
 
 __noinline int rt_fd_mode(int fd)

@@ -43,6 +43,13 @@ int rt_eventfd_create(void) __must_check;
 void rt_eventfd_raise(int fd);
 void rt_eventfd_drain(int fd);
 
+/* ---- devices ------------------------------------------------------- */
+
+/* For reading and writing, O_NONBLOCK. The fd or -errno. */
+int rt_dev_open(const char *path) __must_check;
+/* ioctl(2). */
+int rt_dev_call(int fd, unsigned int op, void *arg) __must_check;
+
 /* ---- what an fd is ------------------------------------------------ */
 
 /* st_mode, or -errno. */

@@ -19,6 +19,9 @@
 #include "base/bug.h"
 #include "base/sys.h"
 #include "base/sysbpf.h"
+#include "core/upcall_way.h"
+
+const char *const rt_backend_names[RT_NR_BACKENDS] = { "sysmon", "bpf", "kmod" };
 
 static size_t page_bytes(void)
 {
@@ -42,7 +45,7 @@ static int open_own(struct rt_port *port)
 	return 0;
 }
 
-/* ---- shared with BPF programs ------------------------------------- */
+/* ---- shared with the kernel -------------------------------------- */
 
 static size_t p_offset(const struct rt_port *port, uint32_t i)
 {
@@ -71,16 +74,17 @@ static void blank_ps(struct rt_port *port)
 		(void)!rt_bpf_map_blank(port->ps + i * port->p_bytes, page_bytes());
 }
 
-static int open_bpf(struct rt_port *port)
+static int open_shared(struct rt_port *port)
 {
 	struct rt_upcall_shape shape = { .nr_ms = port->nr_ms + 1, /* and sysmon's */
 					 .p_stride = (uint32_t)(page_bytes() / GMPRT_ABI_BLOCK) };
 	int r;
 
+	shape.way = port->backend == RT_BACKEND_KMOD ? &rt_upcall_kmod : &rt_upcall_bpf;
 	if (port->nr_ps == GMPRT_ABI_MAX_PS)
 		port->nr_ps--;
 	shape.nr_ps = port->nr_ps + 1;
-	r = rt_upcall_bpf_prepare(&port->up, &shape);
+	r = rt_upcall_prepare(&port->up, &shape);
 	if (r)
 		return r;
 	/* A blocked M's P is always freed. Who stands by looks whether there is
@@ -90,7 +94,7 @@ static int open_bpf(struct rt_port *port)
 	port->mslots = rt_upcall_m(port->up.head, 0);
 	r = map_ps(port);
 	if (r) {
-		rt_upcall_bpf_close(&port->up);
+		rt_upcall_close(&port->up);
 		blank_ps(port);
 	}
 	return r;
@@ -106,7 +110,7 @@ static int attach(struct rt_port *port)
 	int r;
 
 	pthread_mutex_lock(&list_lock);
-	r = rt_upcall_bpf_attach(&port->up);
+	r = rt_upcall_attach(&port->up);
 	if (r == 0) {
 		port->next = all_open;
 		all_open = port;
@@ -117,7 +121,7 @@ static int attach(struct rt_port *port)
 	return r;
 }
 
-static void close_bpf(struct rt_port *port)
+static void close_shared(struct rt_port *port)
 {
 	struct rt_port **link = &all_open;
 
@@ -125,7 +129,7 @@ static void close_bpf(struct rt_port *port)
 	while (*link != port)
 		link = &(*link)->next;
 	*link = port->next;
-	rt_upcall_bpf_close(&port->up);
+	rt_upcall_close(&port->up);
 	pthread_mutex_unlock(&list_lock);
 }
 
@@ -141,7 +145,7 @@ void rt_ports_after_fork_parent(void)
 
 static void forked(struct rt_port *port)
 {
-	(void)!rt_upcall_bpf_forked(&port->up);
+	(void)!rt_upcall_forked(&port->up);
 	blank_ps(port);
 }
 
@@ -169,14 +173,14 @@ int rt_port_open(struct rt_port *port, enum rt_backend backend, uint32_t nr_ms, 
 	};
 	if (backend == RT_BACKEND_SYSMON)
 		return open_own(port);
-	r = open_bpf(port);
+	r = open_shared(port);
 	return r ? r : attach(port);
 }
 
 void rt_port_close(struct rt_port *port)
 {
-	if (port->backend == RT_BACKEND_BPF)
-		close_bpf(port);
+	if (port->backend != RT_BACKEND_SYSMON)
+		close_shared(port);
 	else if (port->memory)
 		rt_unmap(port->memory, own_bytes(port));
 	port->memory = NULL;
@@ -195,7 +199,7 @@ static void refused(struct rt_port *port, uint32_t m, int error)
 
 void rt_port_join(struct rt_port *port, uint32_t m)
 {
-	int r = rt_port_in_kernel(port) ? rt_upcall_bpf_register(&port->up, m) : 0;
+	int r = rt_port_in_kernel(port) ? rt_upcall_register(&port->up, m) : 0;
 
 	if (r)
 		refused(port, m, r);
@@ -203,8 +207,8 @@ void rt_port_join(struct rt_port *port, uint32_t m)
 
 void rt_port_leave(struct rt_port *port)
 {
-	if (port->backend == RT_BACKEND_BPF)
-		(void)!rt_upcall_bpf_unregister(&port->up);
+	if (port->backend != RT_BACKEND_SYSMON)
+		(void)!rt_upcall_unregister(&port->up);
 }
 
 /* ---- loss --------------------------------------------------------- */
@@ -213,7 +217,8 @@ static void lost(struct rt_port *port, const char *why)
 {
 	store_rlx(&port->lost, true);
 	if (port->tells)
-		rt_log("upcalls by sysmon from now on; bpf: %s", why);
+		rt_log("upcalls by sysmon from now on; %s: %s", rt_backend_names[port->backend],
+		       why);
 }
 
 void rt_port_watch_begin(struct rt_port *port)
@@ -242,7 +247,9 @@ bool rt_port_watch_slow(struct rt_port *port)
 	if (rt_pulse_beats(&port->pulse))
 		return false;
 	/* Number 0 is nobody's: a session refuses it as such. */
-	if (rt_upcall_bpf_register(&port->up, 0) == -EPERM)
+	if (port->backend == RT_BACKEND_KMOD)
+		lost(port, "the module does not see its threads block");
+	else if (rt_upcall_register(&port->up, 0) == -EPERM)
 		lost(port, "the session is over: gmpd has been started anew");
 	else
 		lost(port, "the programs have been detached");

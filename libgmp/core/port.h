@@ -29,12 +29,16 @@
 
 #include "core/kport.h"
 #include "core/pulse.h"
-#include "core/upcall_bpf.h"
+#include "core/upcall.h"
 
 enum rt_backend {
 	RT_BACKEND_SYSMON, /* none in the kernel */
 	RT_BACKEND_BPF,
+	RT_BACKEND_KMOD,
+	RT_NR_BACKENDS,
 };
+
+extern const char *const rt_backend_names[RT_NR_BACKENDS];
 
 struct rt_port {
 	enum rt_backend backend;     /* that it was opened with */
@@ -48,7 +52,7 @@ struct rt_port {
 	size_t p_bytes;
 	void *memory;         /* sysmon: of head and slots */
 	struct rt_port *next; /* of all that are open with a backend in the kernel */
-	struct rt_upcall_bpf up;
+	struct rt_upcall up;
 	struct rt_pulse pulse; /* sysmon's */
 };
 

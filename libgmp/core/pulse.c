@@ -37,9 +37,9 @@ enum {
 	NAP_US = 50,
 };
 
-int rt_pulse_begin(struct rt_pulse *u, struct rt_upcall_bpf *up, uint32_t m, uint32_t p)
+int rt_pulse_begin(struct rt_pulse *u, struct rt_upcall *up, uint32_t m, uint32_t p)
 {
-	int r = rt_upcall_bpf_register(up, m);
+	int r = rt_upcall_register(up, m);
 
 	if (r)
 		return r;

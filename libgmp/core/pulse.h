@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "core/upcall_bpf.h"
+#include "core/upcall.h"
 
 struct rt_pulse {
 	struct gmprt_abi_m *m; /* NULL: not begun */
@@ -20,7 +20,7 @@ struct rt_pulse {
 };
 
 /* The calling thread registers, with slots that are no other's. 0 or -errno. */
-int rt_pulse_begin(struct rt_pulse *u, struct rt_upcall_bpf *up, uint32_t m, uint32_t p)
+int rt_pulse_begin(struct rt_pulse *u, struct rt_upcall *up, uint32_t m, uint32_t p)
 	__must_check;
 /* After a sleep, or after none. False: no block is seen any more. */
 bool rt_pulse_beats(struct rt_pulse *u);

@@ -31,7 +31,7 @@ static const char *socket_path(void)
 }
 
 /* What a failed connect() means here. */
-static int no_daemon(struct rt_upcall_bpf *u, const char *path, int error)
+static int no_daemon(struct rt_upcall *u, const char *path, int error)
 {
 	const char *hint = error == -ENOENT || error == -ECONNREFUSED ? "gmpd is not running" :
 			   error == -EACCES                           ? "you are not in its group" :
@@ -41,7 +41,7 @@ static int no_daemon(struct rt_upcall_bpf *u, const char *path, int error)
 	return error;
 }
 
-static int bad_answer(struct rt_upcall_bpf *u, ssize_t got)
+static int bad_answer(struct rt_upcall *u, ssize_t got)
 {
 	if (got == 0 || got == -ECONNRESET)
 		snprintf(u->why, sizeof(u->why), "gmpd closed the connection");
@@ -59,7 +59,7 @@ static void close_fds(const int *fds)
 			rt_sys_close(fds[i]);
 }
 
-static int answered(struct rt_upcall_bpf *u, const struct gmprt_gmpd_answer *a, ssize_t got,
+static int answered(struct rt_upcall *u, const struct gmprt_gmpd_answer *a, ssize_t got,
 		    const int *fds)
 {
 	if (got != (ssize_t)sizeof(*a) || a->magic != GMPRT_GMPD_MAGIC)
@@ -77,7 +77,7 @@ static int answered(struct rt_upcall_bpf *u, const struct gmprt_gmpd_answer *a, 
 	return 0;
 }
 
-static int ask(struct rt_upcall_bpf *u, struct gmprt_abi_head *head, int sock)
+static int ask(struct rt_upcall *u, struct gmprt_abi_head *head, int sock)
 {
 	struct gmprt_gmpd_ask q = { .magic = GMPRT_GMPD_MAGIC,
 				    .version = GMPRT_ABI_VERSION,
@@ -103,7 +103,7 @@ static int ask(struct rt_upcall_bpf *u, struct gmprt_abi_head *head, int sock)
 	return 0;
 }
 
-int rt_upcall_client_open(struct rt_upcall_bpf *u, struct gmprt_abi_head *head)
+int rt_upcall_client_open(struct rt_upcall *u, struct gmprt_abi_head *head)
 {
 	const char *path = socket_path();
 	int sock = rt_unix_connect(path, PATIENCE_MS), r;
@@ -121,7 +121,7 @@ int rt_upcall_client_open(struct rt_upcall_bpf *u, struct gmprt_abi_head *head)
 	return 0;
 }
 
-void rt_upcall_client_close(struct rt_upcall_bpf *u)
+void rt_upcall_client_close(struct rt_upcall *u)
 {
 	if (!u->from_daemon)
 		return;

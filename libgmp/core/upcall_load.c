@@ -24,7 +24,7 @@
 
 #ifndef RT_WITH_BPF
 
-int rt_upcall_load(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
+int rt_upcall_load(struct rt_upcall *u, const struct rt_upcall_shape *shape,
 		   const struct gmprt_abi_head *head, uint32_t *features)
 {
 	(void)shape, (void)head, (void)features;
@@ -32,18 +32,18 @@ int rt_upcall_load(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
 	return -ENOSYS;
 }
 
-int rt_upcall_attach(struct rt_upcall_bpf *u)
+int rt_upcall_load_attach(struct rt_upcall *u)
 {
 	(void)u;
 	return -ENOSYS;
 }
 
-void rt_upcall_unload(struct rt_upcall_bpf *u)
+void rt_upcall_unload(struct rt_upcall *u)
 {
 	(void)u;
 }
 
-void rt_upcall_load_forked(struct rt_upcall_bpf *u)
+void rt_upcall_load_forked(struct rt_upcall *u)
 {
 	(void)u;
 }
@@ -105,7 +105,7 @@ static struct {
 
 #include <gmprt.skel.h>
 
-static int __printf(3, 4) fail(struct rt_upcall_bpf *u, int error, const char *fmt, ...)
+static int __printf(3, 4) fail(struct rt_upcall *u, int error, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -117,7 +117,7 @@ static int __printf(3, 4) fail(struct rt_upcall_bpf *u, int error, const char *f
 
 /* ---- libbpf -------------------------------------------------------- */
 
-static int load_libbpf(struct rt_upcall_bpf *u)
+static int load_libbpf(struct rt_upcall *u)
 {
 	bool fault = rt_fault();
 	void *so;
@@ -152,7 +152,7 @@ static int __printf(2, 0) keep_line(enum libbpf_print_level level, const char *f
 }
 
 /* libbpf has refused to load or attach. */
-static int refused(struct rt_upcall_bpf *u, int error, const char *what)
+static int refused(struct rt_upcall *u, int error, const char *what)
 {
 	if (error == -EPERM || error == -EACCES)
 		return fail(u, error,
@@ -170,7 +170,7 @@ static bool has(const struct btf *btf, const char *kfunc)
 	return btf__find_by_name_kind(btf, kfunc, BTF_KIND_FUNC) > 0;
 }
 
-static int ask_kernel(struct rt_upcall_bpf *u, uint32_t *hold)
+static int ask_kernel(struct rt_upcall *u, uint32_t *hold)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 
@@ -186,7 +186,7 @@ static int ask_kernel(struct rt_upcall_bpf *u, uint32_t *hold)
 
 /* ---- loading ------------------------------------------------------- */
 
-static int choose(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
+static int choose(struct rt_upcall *u, const struct rt_upcall_shape *shape,
 		  const struct gmprt_abi_head *head, uint32_t *features)
 {
 	uint32_t hold = GMPRT_HOLD_NONE;
@@ -202,7 +202,7 @@ static int choose(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
 }
 
 /* The programs' private copy, before anyone has the key. */
-static int make_session(struct rt_upcall_bpf *u, const struct gmprt_abi_head *head)
+static int make_session(struct rt_upcall *u, const struct gmprt_abi_head *head)
 {
 	struct gmprt_session s = { .nr_ps = head->nr_ps,
 				   .nr_ms = head->nr_ms,
@@ -221,7 +221,7 @@ static int make_session(struct rt_upcall_bpf *u, const struct gmprt_abi_head *he
 	return 0;
 }
 
-static int load(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
+static int load(struct rt_upcall *u, const struct rt_upcall_shape *shape,
 		const struct gmprt_abi_head *head, uint32_t *features)
 {
 	int r;
@@ -242,7 +242,7 @@ static int load(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
 	return make_session(u, head);
 }
 
-int rt_upcall_load(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
+int rt_upcall_load(struct rt_upcall *u, const struct rt_upcall_shape *shape,
 		   const struct gmprt_abi_head *head, uint32_t *features)
 {
 	libbpf_print_fn_t before;
@@ -265,14 +265,14 @@ int rt_upcall_load(struct rt_upcall_bpf *u, const struct rt_upcall_shape *shape,
 
 /* ---- attaching ----------------------------------------------------- */
 
-static void note_fd(struct rt_upcall_bpf *u, int fd)
+static void note_fd(struct rt_upcall *u, int fd)
 {
 	if (fd >= 0 && u->nr_fds < RT_UPCALL_FDS)
 		u->fds[u->nr_fds++] = fd;
 }
 
 /* For a child of fork(), which may not ask libbpf. */
-static void note_fds(struct rt_upcall_bpf *u)
+static void note_fds(struct rt_upcall *u)
 {
 	const struct bpf_object_skeleton *s = u->skel->skeleton;
 
@@ -286,7 +286,7 @@ static void note_fds(struct rt_upcall_bpf *u)
 	}
 }
 
-int rt_upcall_attach(struct rt_upcall_bpf *u)
+int rt_upcall_load_attach(struct rt_upcall *u)
 {
 	libbpf_print_fn_t before = libbpf_set_print(keep_line);
 	int saved = errno, r = rt_fault() ? -ENOMEM : gmprt_bpf__attach(u->skel);
@@ -301,7 +301,7 @@ int rt_upcall_attach(struct rt_upcall_bpf *u)
 }
 
 /* Detaches first: destroying the skeleton destroys its links, then its maps. */
-void rt_upcall_unload(struct rt_upcall_bpf *u)
+void rt_upcall_unload(struct rt_upcall *u)
 {
 	int saved = errno;
 
@@ -312,7 +312,7 @@ void rt_upcall_unload(struct rt_upcall_bpf *u)
 	errno = saved;
 }
 
-void rt_upcall_load_forked(struct rt_upcall_bpf *u)
+void rt_upcall_load_forked(struct rt_upcall *u)
 {
 	for (uint32_t i = 0; i < u->nr_fds; i++)
 		rt_sys_close(u->fds[i]);

@@ -151,9 +151,11 @@ struct gmprt_options {
 			     * goroutines wait for an M to come back from
 			     * what it is blocked in */
 	const char *upcall; /* backend: "sysmon"; "bpf" (Linux 5.18, and root,
-			     * CAP_BPF and CAP_PERFMON, or the daemon gmpd;
-			     * else sysmon, and a line says why); or "auto",
-			     * the best of them that can be had; default: the
+			     * CAP_BPF and CAP_PERFMON, or the daemon gmpd);
+			     * "kmod" (the module gmprt and the right to open
+			     * /dev/gmprt); what can't be had is the one
+			     * before it, and a line says why; or "auto", the
+			     * last of them that can be had; default: the
 			     * environment's GMPRT_UPCALL, else "auto" */
 };
 
@@ -211,12 +213,13 @@ GMPRT_API int gmprt_maxprocs(int n);
 
 /*
  * The backend that tells the run time of blocked Ms: "sysmon", which looks every
- * 20 us to 10 ms, or "bpf", programs in the kernel, which tell it at once. Where
- * these go in the middle of a run (gmpctl unload, another gmpd) sysmon finds that
- * within some of its looks: then it is "sysmon", until the end of that run. A
- * constant string; outside a run "sysmon". Any thread.
+ * 20 us to 10 ms, or one in the kernel, which tells it at once: "bpf", programs,
+ * or "kmod", a module. Where the programs go in the middle of a run (gmpctl
+ * unload, another gmpd) sysmon finds that within some of its looks: then it is
+ * "sysmon", until the end of that run. A constant string; outside a run "sysmon".
+ * Any thread.
  *
- * With "bpf" a goroutine that comes back from a call that blocked may run without
+ * With "bpf" and "kmod" a goroutine that comes back from a call that blocked may run without
  * a P for some milliseconds, beside those that hold one, before it waits for its
  * turn: so with one P, too, two of them can run at the same time.
  */

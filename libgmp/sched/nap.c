@@ -91,7 +91,7 @@ static bool nap_in_epoll(struct rt_sched *s, uint32_t word, int64_t until)
 	store_seq(&in_epoll, 0);
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u64) {
-			rt_upcall_bpf_drain(&s->port.up);
+			rt_upcall_drain(&s->port.up);
 			freed = true;
 		} else {
 			rt_eventfd_drain(event_fd);

@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/bug.h"
 #include "base/clock.h"
@@ -85,26 +86,49 @@ static bool may_have_bpf(struct rt_sched *s, const struct rt_params *par)
 	return false;
 }
 
-/* The one that was asked for; or the next one down, with a line that says why if it
- * was asked for by its name. */
+/* What is said of each backend in the kernel. */
+struct whys {
+	char kmod[sizeof(((struct rt_upcall *)0)->why)];
+	char bpf[sizeof(((struct rt_upcall *)0)->why)];
+};
+
+/* One line, if it was asked for; or what was asked for is not had. */
+static void tell(const struct rt_sched *s, const struct rt_params *par, const struct whys *why)
+{
+	enum rt_backend got = s->port.backend;
+
+	if (!par->upcall_tells && (par->upcall_auto || got == par->backend))
+		return;
+	if (got == RT_BACKEND_KMOD)
+		rt_log("upcalls by kmod (session %u)", s->port.up.session);
+	else if (got == RT_BACKEND_SYSMON)
+		rt_log("upcalls by sysmon; bpf: %s; kmod: %s", why->bpf, why->kmod);
+	else if (s->port.up.from_daemon)
+		rt_log("upcalls by bpf (gmpd's session %u); kmod: %s", s->port.up.session,
+		       why->kmod);
+	else
+		rt_log("upcalls by bpf (own programs, %s); kmod: %s", why->bpf, why->kmod);
+}
+
+/* The one that was asked for, or the next one down: kmod, bpf, sysmon. */
 static bool port_open(struct rt_sched *s, const struct rt_params *par)
 {
-	bool tells = par->upcall_tells, opened;
+	struct whys why = { "not asked for", "not asked for" };
+	bool opened = false;
 
-	opened = may_have_bpf(s, par) && port_open_as(s, par->backend, par->maxprocs);
-
-	if (par->backend != RT_BACKEND_SYSMON && !opened) {
-		if (tells || !par->upcall_auto)
-			rt_log("upcalls by sysmon; bpf: %s", s->port.up.why);
-		opened = port_open_as(s, RT_BACKEND_SYSMON, par->maxprocs);
-	} else if (tells && par->backend == RT_BACKEND_SYSMON) {
-		rt_log("upcalls by sysmon; bpf: not asked for");
-	} else if (tells && s->port.up.from_daemon) {
-		rt_log("upcalls by bpf (gmpd's session %u)", s->port.up.session);
-	} else if (tells) {
-		rt_log("upcalls by bpf (own programs, %s)", s->port.up.why);
+	if (par->backend == RT_BACKEND_KMOD) {
+		opened = port_open_as(s, RT_BACKEND_KMOD, par->maxprocs);
+		memcpy(why.kmod, s->port.up.why, sizeof(why.kmod));
 	}
-	s->port.tells = tells;
+	if (!opened && par->backend != RT_BACKEND_SYSMON) {
+		opened = may_have_bpf(s, par) && port_open_as(s, RT_BACKEND_BPF, par->maxprocs);
+		memcpy(why.bpf, s->port.up.why, sizeof(why.bpf));
+	}
+	if (!opened)
+		opened = port_open_as(s, RT_BACKEND_SYSMON, par->maxprocs);
+	if (opened)
+		tell(s, par, &why);
+	s->port.tells = par->upcall_tells;
 	return opened;
 }
 

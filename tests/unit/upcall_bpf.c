@@ -34,7 +34,7 @@ FIXTURE_SETUP(way)
 FIXTURE_TEARDOWN(way)
 {
 	if (u.head)
-		rt_upcall_bpf_close(&u);
+		rt_upcall_close(&u);
 }
 
 BPF_TEST(way, an_m_that_blocks_in_a_read_loses_its_p)

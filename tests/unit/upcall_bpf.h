@@ -15,7 +15,7 @@
 
 #include "base/atomic.h"
 #include "base/sys.h"
-#include "core/upcall_bpf.h"
+#include "core/upcall.h"
 
 #include "lib/gkmsg.h"
 #include "lib/gtest.h"
@@ -26,7 +26,7 @@
 #define FREED gmprt_abi_with_state(WORD1, GMPRT_P_FREED)
 #define TAKEN gmprt_abi_word(8, 2, GMPRT_P_RUNNING)
 
-static struct rt_upcall_bpf u;
+static struct rt_upcall u;
 static struct gmprt_abi_p *p0;
 static struct gmprt_abi_m *m1;
 static long sigurgs;
@@ -76,7 +76,7 @@ static inline void never_idle(void)
 static inline bool opened_any(const struct rt_upcall_shape *shape)
 {
 	struct sigaction sa = { .sa_handler = on_sigurg, .sa_flags = SA_RESTART };
-	int r = rt_upcall_bpf_open(&u, shape);
+	int r = rt_upcall_open(&u, shape);
 
 	if (r == -EPERM || r == -EACCES || r == -ENOSYS)
 		return false;
@@ -171,7 +171,7 @@ static inline void *m_thread(void *arg)
 {
 	struct m *m = arg;
 
-	G_OK(rt_upcall_bpf_register(&u, 1));
+	G_OK(rt_upcall_register(&u, 1));
 	store_rlx(&m1->state, m->state);
 	store_rlx(&m1->p, 0);
 	store_rel(&p0->word, WORD1);

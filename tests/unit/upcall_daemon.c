@@ -55,17 +55,17 @@ static void as_nobody(void)
 
 	G_OK(setresgid(NOBODY, NOBODY, NOBODY));
 	G_OK(setresuid(NOBODY, NOBODY, NOBODY));
-	if (rt_upcall_bpf_open(&u, &shape))
+	if (rt_upcall_open(&u, &shape))
 		G_FAIL("%s", u.why);
 	G_TRUE(u.from_daemon);
 	slots();
-	G_OK(rt_upcall_bpf_register(&u, 1));
+	G_OK(rt_upcall_register(&u, 1));
 	p0->hint = 1;
 	store_rel(&p0->word, WORD1);
 	g_nap(1000000);
 	G_EQ(p0->nr_freed, 1);
 	G_EQ(m1->nr_blocks, 1);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 }
 
 DAEMON_TEST(a_user_without_rights_has_the_same)
@@ -82,7 +82,7 @@ static void without_a_group(void)
 
 	G_OK(setresgid(NOBODY - 1, NOBODY - 1, NOBODY - 1));
 	G_OK(setresuid(NOBODY, NOBODY, NOBODY));
-	G_LT(rt_upcall_bpf_open(&u, &shape), 0);
+	G_LT(rt_upcall_open(&u, &shape), 0);
 	fprintf(stderr, "%s\n", u.why);
 }
 
@@ -153,9 +153,9 @@ DAEMON_TEST(whatever_fails_on_the_way_leaves_no_descriptor_open)
 
 	for (; passed > n; n++) {
 		rt_fault_arm(n + 1);
-		if (rt_upcall_bpf_open(&u, &shape) == 0) {
+		if (rt_upcall_open(&u, &shape) == 0) {
 			by_loading += !u.from_daemon;
-			rt_upcall_bpf_close(&u);
+			rt_upcall_close(&u);
 		}
 		passed = rt_fault_arm(0);
 		ASSERT_EQ(g_count_fds(), before);
@@ -169,10 +169,10 @@ DAEMON_TEST(signals_while_it_is_asked_do_no_harm)
 
 	alarms_every(100);
 	for (int i = 0; i < 100; i++) {
-		ASSERT_EQ(rt_upcall_bpf_open(&u, &shape), 0);
+		ASSERT_EQ(rt_upcall_open(&u, &shape), 0);
 		if (!u.from_daemon)
 			G_FAIL("%s", u.why);
-		rt_upcall_bpf_close(&u);
+		rt_upcall_close(&u);
 	}
 	alarms_every(0);
 }

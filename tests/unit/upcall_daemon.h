@@ -170,7 +170,7 @@ FIXTURE_SETUP(daemon)
 FIXTURE_TEARDOWN(daemon)
 {
 	if (u.head)
-		rt_upcall_bpf_close(&u);
+		rt_upcall_close(&u);
 	gmpd_kill();
 	if (!lacks)
 		gmpctl("unload");

@@ -34,7 +34,7 @@ FIXTURE_SETUP(life)
 FIXTURE_TEARDOWN(life)
 {
 	if (u.head)
-		rt_upcall_bpf_close(&u);
+		rt_upcall_close(&u);
 }
 
 /* ---- who may register ----------------------------------------------- */
@@ -48,10 +48,10 @@ static int call(uint32_t op, uint32_t m, uint64_t key)
 
 BPF_TEST(life, a_number_outside_the_session_is_refused)
 {
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 0), -ERANGE);
-	ASSERT_EQ(rt_upcall_bpf_register(&u, NR_MS), -ERANGE);
-	ASSERT_EQ(rt_upcall_bpf_register(&u, UINT32_MAX), -ERANGE);
-	ASSERT_EQ(rt_upcall_bpf_register(&u, NR_MS - 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 0), -ERANGE);
+	ASSERT_EQ(rt_upcall_register(&u, NR_MS), -ERANGE);
+	ASSERT_EQ(rt_upcall_register(&u, UINT32_MAX), -ERANGE);
+	ASSERT_EQ(rt_upcall_register(&u, NR_MS - 1), 0);
 }
 
 BPF_TEST(life, without_the_key_nothing_is_done)
@@ -69,7 +69,7 @@ BPF_TEST(life, without_the_key_nothing_is_done)
 
 static void *registers_as_1(void *result)
 {
-	*(int *)result = rt_upcall_bpf_register(&u, 1);
+	*(int *)result = rt_upcall_register(&u, 1);
 	return NULL;
 }
 
@@ -78,14 +78,14 @@ BPF_TEST(life, a_number_has_one_thread_and_a_thread_one_number)
 	pthread_t t;
 	int r = 1;
 
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), -EBUSY);
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 2), -EBUSY);
+	ASSERT_EQ(rt_upcall_register(&u, 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 1), -EBUSY);
+	ASSERT_EQ(rt_upcall_register(&u, 2), -EBUSY);
 	ASSERT_EQ(pthread_create(&t, NULL, registers_as_1, &r), 0);
 	ASSERT_EQ(pthread_join(t, NULL), 0);
 	ASSERT_EQ(r, -EBUSY);
-	ASSERT_EQ(rt_upcall_bpf_unregister(&u), 0);
-	ASSERT_EQ(rt_upcall_bpf_unregister(&u), -EINVAL);
+	ASSERT_EQ(rt_upcall_unregister(&u), 0);
+	ASSERT_EQ(rt_upcall_unregister(&u), -EINVAL);
 	ASSERT_EQ(pthread_create(&t, NULL, registers_as_1, &r), 0);
 	ASSERT_EQ(pthread_join(t, NULL), 0);
 	ASSERT_EQ(r, 0);
@@ -122,7 +122,7 @@ BPF_TEST(life, a_thread_that_ends_leaves_its_p_free_and_its_number)
 	m_start(&m, ends_at_once); /* with nothing to run */
 	UNTIL(load_acq(&m1->kflags) == GMPRT_MF_GONE);
 	ASSERT_EQ(word(), FREED);
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 1), 0);
 	ASSERT_EQ(m1->kflags, GMPRT_MF_REGISTERED);
 }
 
@@ -149,7 +149,7 @@ static pid_t child_as_m1(void (*does)(void))
 	u.head = rt_bpf_map(u.space_fd, 0, u.bytes, true, &r);
 	G_TRUE(u.head);
 	slots();
-	G_OK(rt_upcall_bpf_register(&u, 1));
+	G_OK(rt_upcall_register(&u, 1));
 	store_rel(&p0->word, WORD1);
 	does();
 	ends(0);
@@ -197,7 +197,7 @@ BPF_TEST(life, exec_ends_the_registration_and_the_session)
 	close(pipe_fd[1]);
 	ASSERT_EQ(waitpid(pid, NULL, 0), pid);
 	ASSERT_EQ(word(), WORD1);
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 2), -EPERM);
+	ASSERT_EQ(rt_upcall_register(&u, 2), -EPERM);
 }
 
 BPF_TEST(life, a_child_of_fork_is_no_m_and_can_not_become_one)
@@ -206,12 +206,12 @@ BPF_TEST(life, a_child_of_fork_is_no_m_and_can_not_become_one)
 	int status;
 	pid_t pid;
 
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 1), 0);
 	p0->hint = 1;
 	pid = fork();
 	if (!pid) {
 		g_nap(2000000);
-		ends(rt_upcall_bpf_register(&u, 2) == -EPERM ? 0 : 1);
+		ends(rt_upcall_register(&u, 2) == -EPERM ? 0 : 1);
 	}
 	store_rel(&p0->word, WORD1);
 	blocks = m1->nr_blocks;
@@ -230,7 +230,7 @@ BPF_TEST(life, a_child_of_fork_writes_into_memory_of_its_own)
 	m1->state = 5;
 	pid = fork();
 	if (!pid) {
-		if (g_readable(m1) || rt_upcall_bpf_forked(&u) || m1->state)
+		if (g_readable(m1) || rt_upcall_forked(&u) || m1->state)
 			ends(1);
 		m1->state = 6;
 		ends(0);
@@ -252,7 +252,7 @@ BPF_TEST(life, after_close_no_p_is_freed)
 	UNTIL(word() == FREED);
 	head = rt_bpf_map(u.space_fd, 0, bytes, true, &r);
 	ASSERT_NE(head, NULL);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 	p0 = rt_upcall_p(head, 0);
 	ASSERT_EQ(write(m.pipe[1], "x", 1), 1);
 	UNTIL(g_load(&m.done));
@@ -273,7 +273,7 @@ BPF_TEST(life, a_number_of_a_p_that_there_is_not_frees_nothing)
 					    0xffffffff };
 
 	u.head->hint = 1;
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 1), 0);
 	/* each block begins with such a word, also those that are no P's */
 	for (uint32_t i = 1; i < u.head->nr_blocks; i++)
 		*block_word(i) = WORD1;
@@ -289,7 +289,7 @@ BPF_TEST(life, a_number_of_a_p_that_there_is_not_frees_nothing)
 BPF_TEST(life, each_p_of_the_session_can_be_freed)
 {
 	u.head->hint = 1;
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 1), 0);
 	for (uint32_t p = 0; p < NR_PS; p++) {
 		store_rlx(&m1->p, p);
 		store_rel(&rt_upcall_p(u.head, p)->word, WORD1);
@@ -335,7 +335,7 @@ BPF_TEST(life, garbage_in_the_memory_hurts_nothing_but_itself)
 	uint64_t *mem = (uint64_t *)(void *)u.head, *was = malloc(n * 8), rng = 4711;
 	int touched = 0;
 
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 1), 0);
 	for (int round = 0; round < 300; round++) {
 		/* the head is this side's own map; the kernel has its copy */
 		scribble(mem + sizeof(head) / 8, n - sizeof(head) / 8, &rng);
@@ -387,7 +387,7 @@ BPF_TEST(life, who_waits_is_woken_if_the_p_asks_for_it)
 	m_start(&m, blocks_in_read);
 	ASSERT_TRUE(readable(u.wake_fd, -1));
 	ASSERT_EQ(word(), FREED);
-	rt_upcall_bpf_drain(&u);
+	rt_upcall_drain(&u);
 	ASSERT_FALSE(readable(u.wake_fd, 0));
 	m_wakes(&m);
 	m_ends(&m);
@@ -396,14 +396,14 @@ BPF_TEST(life, who_waits_is_woken_if_the_p_asks_for_it)
 BPF_TEST(life, a_ring_that_was_full_wakes_again_once_it_is_drained)
 {
 	u.head->work = p0->wake = 1;
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 1), 0);
 	store_rel(&p0->word, WORD1);
 	while (p0->nr_freed < 4200) /* 65536 bytes, 16 each */
 		g_nap(1);
-	ASSERT_EQ(rt_upcall_bpf_unregister(&u), 0);
-	rt_upcall_bpf_drain(&u);
+	ASSERT_EQ(rt_upcall_unregister(&u), 0);
+	rt_upcall_drain(&u);
 	ASSERT_FALSE(readable(u.wake_fd, 0));
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 1), 0);
 	while (p0->nr_freed == 4200)
 		g_nap(1);
 	ASSERT_TRUE(readable(u.wake_fd, 0));
@@ -446,14 +446,14 @@ TEST(sizes_up_to_the_bounds_are_taken_and_none_beyond)
 
 	if (!opened(false))
 		SKIP(return, "%s", u.why);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		ASSERT_EQ(rt_upcall_bpf_open(&u, &bad[i]), -EINVAL);
-	ASSERT_EQ(rt_upcall_bpf_open(&u, &most), 0);
-	ASSERT_EQ(rt_upcall_bpf_register(&u, GMPRT_ABI_MAX_MS), -ERANGE);
-	ASSERT_EQ(rt_upcall_bpf_register(&u, GMPRT_ABI_MAX_MS - 1), 0);
+		ASSERT_EQ(rt_upcall_open(&u, &bad[i]), -EINVAL);
+	ASSERT_EQ(rt_upcall_open(&u, &most), 0);
+	ASSERT_EQ(rt_upcall_register(&u, GMPRT_ABI_MAX_MS), -ERANGE);
+	ASSERT_EQ(rt_upcall_register(&u, GMPRT_ABI_MAX_MS - 1), 0);
 	ASSERT_EQ(rt_upcall_m(u.head, GMPRT_ABI_MAX_MS - 1)->kflags, GMPRT_MF_REGISTERED);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 }
 
 TEST(a_slot_a_page_can_be_mapped_where_the_client_likes)
@@ -467,18 +467,18 @@ TEST(a_slot_a_page_can_be_mapped_where_the_client_likes)
 
 	if (!opened(false))
 		SKIP(return, "%s", u.why);
-	rt_upcall_bpf_close(&u);
-	ASSERT_EQ(rt_upcall_bpf_open(&u, &shape), 0);
+	rt_upcall_close(&u);
+	ASSERT_EQ(rt_upcall_open(&u, &shape), 0);
 	p1 = rt_bpf_map(u.space_fd, page * 2, page, true, &r);
 	ASSERT_NE(p1, NULL);
 	p1->hint = 1;
-	ASSERT_EQ(rt_upcall_bpf_register(&u, 1), 0);
+	ASSERT_EQ(rt_upcall_register(&u, 1), 0);
 	rt_upcall_m(u.head, 1)->p = 1;
 	store_rel(&p1->word, WORD1);
 	g_nap(100000);
 	ASSERT_EQ(p1->nr_freed, 1);
 	ASSERT_EQ(rt_upcall_p(u.head, 1)->nr_freed, 1);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 	rt_bpf_unmap(p1, page);
 }
 
@@ -488,12 +488,12 @@ TEST(signals_while_programs_are_loaded_do_no_harm)
 
 	if (!opened(false))
 		SKIP(return, "%s", u.why);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 	alarms_every(100);
 	for (int i = 0; i < 10; i++) {
-		if (rt_upcall_bpf_open(&u, &shape))
+		if (rt_upcall_open(&u, &shape))
 			G_FAIL("%s", u.why);
-		rt_upcall_bpf_close(&u);
+		rt_upcall_close(&u);
 	}
 	alarms_every(0);
 }
@@ -508,17 +508,17 @@ TEST(each_step_of_open_may_fail_and_leaves_nothing)
 
 	if (!opened(false)) /* loads libbpf, too */
 		SKIP(return, "%s", u.why);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 	fds = g_count_fds();
 	rt_fault_arm(0);
-	ASSERT_EQ(rt_upcall_bpf_open(&u, &shape), 0);
+	ASSERT_EQ(rt_upcall_open(&u, &shape), 0);
 	sites = rt_fault_arm(0);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 	ASSERT_GE(sites, 5);
 	for (unsigned long i = 1; i <= sites; i++) {
 		rt_fault_arm(i);
-		if (rt_upcall_bpf_open(&u, &shape) == 0) {
-			rt_upcall_bpf_close(&u); /* a site whose failure is borne */
+		if (rt_upcall_open(&u, &shape) == 0) {
+			rt_upcall_close(&u); /* a site whose failure is borne */
 			continue;
 		}
 		ASSERT_NE(u.why[0], 0);
@@ -533,7 +533,7 @@ static void opens_without_rights(void)
 
 	if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
 		ends(7);
-	if (rt_upcall_bpf_open(&u, &shape) != -EPERM)
+	if (rt_upcall_open(&u, &shape) != -EPERM)
 		ends(1);
 	fprintf(stderr, "%s\n", u.why);
 }
@@ -544,7 +544,7 @@ TEST(without_rights_it_says_which_are_missing)
 
 	if (!opened(false) || getuid())
 		SKIP(return, "rights can't be given up: %s", u.why);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 	g_child(end, opens_without_rights);
 	G_EXITS(end, 0);
 	G_SAYS(end, "no right to load BPF programs: run as root, or with CAP_BPF");

@@ -170,7 +170,7 @@ static void *takes_a_number(void *arg)
 {
 	uint32_t m = __atomic_fetch_add(&next_number, 1, __ATOMIC_SEQ_CST);
 
-	G_OK(rt_upcall_bpf_register(&rt_cur->port.up, m));
+	G_OK(rt_upcall_register(&rt_cur->port.up, m));
 	g_inc(&taken);
 	while (!g_load(&leave))
 		g_nap(G_MS);

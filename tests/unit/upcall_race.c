@@ -57,7 +57,7 @@ static void *an_m(void *number)
 	struct gmprt_abi_m *slot = rt_upcall_m(u.head, m);
 	uint64_t mine = 0, rng = m;
 
-	G_OK(rt_upcall_bpf_register(&u, m));
+	G_OK(rt_upcall_register(&u, m));
 	store_rlx(&slot->state, GMPRT_M_RUNTIME);
 	while (!g_load(&stop)) {
 		if (!mine && !take(m, &p, &mine)) {
@@ -128,7 +128,7 @@ TEST(no_p_has_two_users_and_none_is_lost)
 	}
 	ASSERT_GT(freed, reclaimed);
 	ASSERT_GT(reclaimed, 0);
-	rt_upcall_bpf_close(&u);
+	rt_upcall_close(&u);
 	g_kmsg_end();
 }
 
