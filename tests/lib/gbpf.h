@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gbpf.h - tests of runs with the bpf backend, where this machine and user have it
+ * gbpf.h - tests of runs with a backend in the kernel, where this machine and user
+ * have it. It is bpf; with GMPRT_UPCALL=kmod in the environment the module.
  */
 #ifndef TESTS_LIB_GBPF_H
 #define TESTS_LIB_GBPF_H
@@ -15,15 +16,24 @@
 #endif
 
 static const char *skipped;
+static const char *in_kernel = "bpf"; /* the backend */
+
+__attribute__((constructor)) static inline void choose_backend(void)
+{
+	const char *name = getenv("GMPRT_UPCALL");
+
+	if (name && !strcmp(name, "kmod"))
+		in_kernel = "kmod";
+}
 
 static inline bool have_bpf(void)
 {
-	return strcmp(gmprt_upcall_backend(), "bpf") == 0;
+	return strcmp(gmprt_upcall_backend(), in_kernel) == 0;
 }
 
 static inline void run_bpf_body(void *body)
 {
-	skipped = have_bpf() ? NULL : "no bpf backend here, see the line above";
+	skipped = have_bpf() ? NULL : "no such backend here, see the line above";
 	if (!skipped)
 		((void (*)(void))body)();
 }
@@ -31,7 +41,7 @@ static inline void run_bpf_body(void *body)
 /* Sets skipped, if body was not run. */
 static inline void run_with_bpf(int procs, void (*body)(void))
 {
-	struct gmprt_options opt = { .size = sizeof(opt), .maxprocs = procs, .upcall = "bpf" };
+	struct gmprt_options opt = { .size = sizeof(opt), .maxprocs = procs, .upcall = in_kernel };
 
 	G_OK(gmprt_run(&opt, run_bpf_body, (void *)body));
 }
@@ -84,7 +94,7 @@ static inline bool child_runs(void (*body)(void))
 	P_TEST(claim)                                                             \
 	{                                                                         \
 		if (!child_runs(body_##claim))                                    \
-			SKIP(return, "no bpf backend here, see the lines above"); \
+			SKIP(return, "no such backend here, see the lines above"); \
 	}                                                                         \
 	static void body_##claim(void)
 
