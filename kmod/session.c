@@ -112,6 +112,7 @@ static int fill(struct gmprt_session *s, const struct gmprt_abi_head *h)
 	s->pid = task_tgid_nr(current);
 	kref_init(&s->ref);
 	init_waitqueue_head(&s->wait);
+	init_waitqueue_head(&s->numbers);
 	init_irq_work(&s->wake, wake_now);
 	return 0;
 }

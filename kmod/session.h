@@ -43,6 +43,7 @@ struct gmprt_session {
 	kuid_t uid;
 	pid_t pid;
 	unsigned long *taken; /* M numbers that threads have; atomic bits */
+	wait_queue_head_t numbers; /* one is free again */
 	atomic_t nr_threads;
 
 	atomic_t nr_wakes; /* since the last read */

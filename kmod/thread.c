@@ -34,6 +34,8 @@
 
 #include "gmprt_trace.h"
 
+#define PATIENCE_MS 200
+
 /* ---- the end ------------------------------------------------------ */
 
 /* It is registered no more, and nothing of it is queued. */
@@ -43,6 +45,8 @@ static void release(struct gmprt_thread *t)
 
 	atomic_dec(&s->nr_threads);
 	clear_bit_unlock(t->m, s->taken);
+	smp_mb__after_atomic(); /* pairs with wait_event's: the bit, then who waits */
+	wake_up(&s->numbers);
 	kfree(t);
 	gmprt_session_put(s);
 }
@@ -166,24 +170,38 @@ static void begin(struct gmprt_thread *t)
 	preempt_enable();
 }
 
+/*
+ * Of a thread that ends the number comes free in its last switch, some time after
+ * pthread_join() has returned: who wants it again waits for that. 0 or -errno.
+ */
+static int take_number(struct gmprt_session *s, u32 m)
+{
+	long r = wait_event_killable_timeout(s->numbers, !test_and_set_bit_lock(m, s->taken),
+					     msecs_to_jiffies(PATIENCE_MS));
+
+	return r > 0 ? 0 : r ? -EINTR : -EBUSY;
+}
+
 int gmprt_thread_register(struct gmprt_session *s, u32 m)
 {
 	struct gmprt_thread *t = registration();
+	int r;
 
 	if (!m || m >= s->nr_ms)
 		return -ERANGE;
+	m = array_index_nospec(m, s->nr_ms);
 	if (t && !is_other_program(t))
 		return -EBUSY;
 	if (t) /* from before an exec, and not switched since */
 		leave(t, GMPRT_MF_GONE);
-	if (test_and_set_bit_lock(m, s->taken))
-		return -EBUSY;
+	r = take_number(s, m);
+	if (r)
+		return r;
 	t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
 	if (!t) {
 		clear_bit_unlock(m, s->taken);
 		return -ENOMEM;
 	}
-	m = array_index_nospec(m, s->nr_ms);
 	t->session = s;
 	t->slot = &s->ms[m];
 	t->m = m;

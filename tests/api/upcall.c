@@ -5,6 +5,7 @@
  * where the backend can't be had the run goes on with the next one and says why
  */
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -199,18 +200,24 @@ TEST(without_being_asked_it_is_the_best_that_can_be_had)
 	}
 }
 
-static void without_rights(void)
+static void give_up_rights(void)
 {
 	setenv("GMPRT_GMPD", "/nowhere", 1);
+	G_OK(setgroups(0, NULL));
+	G_OK(setresgid(65534, 65534, 65534));
 	G_OK(setresuid(65534, 65534, 65534));
+}
+
+static void without_rights(void)
+{
+	give_up_rights();
 	run_with_bpf(1, is_sysmon);
 }
 
 static void auto_without_rights(void)
 {
-	setenv("GMPRT_GMPD", "/nowhere", 1);
 	setenv("GMPRT_UPCALL", "auto", 1);
-	G_OK(setresuid(65534, 65534, 65534));
+	give_up_rights();
 	g_run(1, is_sysmon);
 }
 
@@ -228,6 +235,8 @@ TEST(auto_with_few_file_descriptors_leaves_them_to_the_program)
 {
 	static struct g_end end;
 
+	if (access("/dev/gmprt", R_OK | W_OK) == 0)
+		SKIP(return, "the module needs one descriptor only");
 	g_child(&end, auto_with_few_fds);
 	G_EXITS(&end, 0);
 	G_SAYS(&end, "upcalls by sysmon; bpf: fewer than 256 file descriptors");
@@ -301,6 +310,7 @@ static void said_by_bpf(void)
 {
 	setenv("GMPRT_DEBUG", "upcall", 1);
 	setenv("GMPRT_GMPD", "/nowhere", 1);
+	in_kernel = "bpf";
 	run_with_bpf(2, gmprt_yield);
 	if (skipped)
 		_exit(NO_BPF);

@@ -186,10 +186,10 @@ BPF_TEST(way, the_p_of_another_is_left_alone)
 static void sleeps_twice(struct m *m)
 {
 	store_rel(&p0->word, gmprt_abi_word(7, 1, GMPRT_P_BLOCKED));
-	g_nap(1000000);
+	g_nap(SURELY);
 	m->after = word();
 	store_rel(&p0->word, gmprt_abi_word(8, 0, GMPRT_P_REVOKED));
-	g_nap(1000000);
+	g_nap(SURELY);
 }
 
 BPF_TEST(way, only_a_running_p_is_freed)
@@ -260,7 +260,7 @@ static void each_case(struct m *m)
 		case 6:
 			break;
 		}
-		g_nap(200000);
+		g_nap(SURELY);
 		if (p0->nr_freed - freed != work || p0->nr_kept - kept != !work) {
 			fprintf(stderr, "# case %d: freed %d, kept %d\n", i,
 				(int)(p0->nr_freed - freed), (int)(p0->nr_kept - kept));

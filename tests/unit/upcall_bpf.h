@@ -27,6 +27,10 @@
 #define FREED gmprt_abi_with_state(WORD1, GMPRT_P_FREED)
 #define TAKEN gmprt_abi_word(8, 2, GMPRT_P_RUNNING)
 
+/* In ns: who naps for so long is switched out. A shorter time may have passed, in a
+ * slow virtual machine, before the kernel comes to that. */
+#define SURELY 4000000
+
 static struct rt_upcall u;
 static struct gmprt_abi_p *p0;
 static struct gmprt_abi_m *m1;
