@@ -154,6 +154,7 @@ TEST_LIB_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard tests/lib/*.c))
 TEST_LIB := $(if $(TEST_LIB_OBJS),$(O)/tests/libtest.a)
 UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/$(T).c))
 API  := $(patsubst %.c,$(O)/%,$(wildcard tests/api/$(T).c))
+KMOD := $(patsubst %.c,$(O)/%,$(wildcard tests/kmod/$(T).c))
 SCRIPTS := $(foreach k,unit api install model demo,$(wildcard tests/$(k)/$(T).sh))
 # About 10 s each or more, mostly asleep; `make check` leaves them to `make test`.
 # Of the models it runs those that hold, `make test` the mutations too.
@@ -196,7 +197,7 @@ examples: $(EXAMPLES)
 	$(foreach e,$(EXAMPLES_LEFT_OUT),@echo "gmprt: examples/$(e) is left out: pkg-config finds no $(NEEDS_$(e)) (make deps)"$(newline))
 tools: $(TOOLS)
 	@$(if $(TOOLS_LACK),echo "gmprt: $(TOOL_NAMES) left out: they need $(strip $(TOOLS_LACK)) (make deps)",:)
-tests: $(UNIT) $(API)
+tests: $(UNIT) $(API) $(KMOD)
 stress-tests: $(STRESS)
 
 # Rewritten only when what it says has changed.
@@ -318,7 +319,7 @@ $(HARNESS):
 	@tools/build/kselftest $(KSELFTEST)
 
 $(O)/tests/lib/%.o $(O)/tests/api/%.o $(O)/tests/stress/%.o: TEST_INC = -Ilibgmp/include
-$(O)/tests/unit/%.o: TEST_INC = $(LIB_CPPFLAGS)
+$(O)/tests/unit/%.o $(O)/tests/kmod/%.o: TEST_INC = $(LIB_CPPFLAGS)
 
 $(O)/tests/%.o: tests/%.c $(O)/flags | $(HARNESS)
 	$(call say,CC,tests/$*.o)
@@ -332,6 +333,10 @@ $(TEST_LIB): $(TEST_LIB_OBJS)
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(TEST_LIB) $(INTERNAL)
 	$(call say,LD,tests/unit/$*)
+	$(Q)$(CC) $(LINK) $(TEST_LINK) -o $@ $^ $(LIBS)
+
+$(O)/tests/kmod/%: $(O)/tests/kmod/%.o $(TEST_LIB) $(INTERNAL)
+	$(call say,LD,tests/kmod/$*)
 	$(Q)$(CC) $(LINK) $(TEST_LINK) -o $@ $^ $(LIBS)
 
 # API tests use the shared library as a user does; with LTO the objects, so that
@@ -350,7 +355,7 @@ $(O)/tests/stress/%: $(O)/tests/stress/%.o $(TEST_LIB) $(SO)
 ifneq ($(findstring address,$(SAN)),)
 LEAK_EXIT := $(O)/obj/leak-exit.o
 TEST_LINK := -Wl,--wrap=_exit
-$(sort $(UNIT) $(API) $(STRESS)): $(LEAK_EXIT)
+$(sort $(UNIT) $(API) $(KMOD) $(STRESS)): $(LEAK_EXIT)
 $(LEAK_EXIT): tools/build/leak-exit.c $(O)/flags
 	$(call say,CC,leak-exit.o)
 	$(Q)$(call compile,)
@@ -565,6 +570,6 @@ clean:
 help:
 	@cat tools/build/help.txt
 
-.SECONDARY: $(addsuffix .o,$(UNIT) $(API) $(STRESS))
+.SECONDARY: $(addsuffix .o,$(UNIT) $(API) $(KMOD) $(STRESS))
 
 -include $(wildcard $(O)/bpf/*.d $(O)/obj/*/*.d $(O)/obj/tools/*/*.d $(O)/obj/examples/*.d $(O)/obj/examples/*/*.d $(O)/tests/*/*.d)

@@ -172,6 +172,12 @@ static int gmprt_open(struct inode *inode, struct file *file)
 	return stream_open(inode, file);
 }
 
+static int gmprt_flush(struct file *file, fl_owner_t id)
+{
+	gmprt_thread_closes();
+	return 0;
+}
+
 static int gmprt_release(struct inode *inode, struct file *file)
 {
 	if (file->private_data)
@@ -182,6 +188,7 @@ static int gmprt_release(struct inode *inode, struct file *file)
 static const struct file_operations fops = {
 	.owner = THIS_MODULE,
 	.open = gmprt_open,
+	.flush = gmprt_flush,
 	.release = gmprt_release,
 	.unlocked_ioctl = gmprt_ioctl,
 	.mmap = gmprt_mmap,

@@ -19,16 +19,16 @@
  * Exit. The module has no users now: no file is open, no session is left, hence no
  * thread is registered. What may still run are the last instructions of functions
  * that have given a reference back: of a work item, for which destroying the queue
- * waits; of a callback on a task's way to user mode, for which synchronize_rcu_tasks()
+ * waits; of a callback on a task's way to user mode, for which gmprt_threads_exit()
  * does. So first nobody can come any more (the device), then those two.
  */
 #include <linux/module.h>
 #include <linux/preempt.h>
-#include <linux/rcupdate.h>
 
 #include "debug.h"
 #include "device.h"
 #include "session.h"
+#include "thread.h"
 
 static int __init gmprt_init(void)
 {
@@ -55,7 +55,7 @@ static void __exit gmprt_exit(void)
 	gmprt_device_exit();
 	gmprt_debug_exit();
 	gmprt_sessions_exit();
-	synchronize_rcu_tasks();
+	gmprt_threads_exit();
 	preempt_notifier_dec();
 }
 

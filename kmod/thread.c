@@ -6,9 +6,10 @@
  * ends in one of three ways.
  *
  *	unregistered	by its own call
- *	exec		the notifier stays, in another program: the next switch to
- *			it finds another mm and leaves a callback that takes it off
- *			(a notifier must not be taken off by itself)
+ *	exec		the notifier stays, in another program. The device is closed
+ *			then; where that is not so, the next switch to it finds another
+ *			mm and leaves a callback that takes it off (a notifier must not
+ *			be taken off by itself)
  *	thread's end	the last switch away from it, in state TASK_DEAD; also after
  *			SIGKILL. Nobody walks its notifiers after this one
  *
@@ -18,12 +19,14 @@
  * with its own memory when it calls us, a work item after that.
  *
  * The module. A thread has a reference to its session, which has one to the module.
- * The callback that gives back the last one still has some instructions to run: the
- * module's exit waits for all tasks to have passed a voluntary switch (main.c).
+ * The callback that gives back the last one still has some instructions to run: if
+ * there was one ever, the module's exit waits for all tasks to have passed a
+ * voluntary switch. That may take a second.
  *
  * fork needs nothing: notifiers are not inherited.
  */
 #include <linux/mm_types.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -85,11 +88,15 @@ static bool is_other_program(const struct gmprt_thread *t)
 	return unlikely(current->mm != t->session->mm && current->mm);
 }
 
+static bool callback_released; /* one of these may not have returned yet */
+
 static void returns(struct callback_head *way)
 {
 	struct gmprt_thread *t = container_of(way, struct gmprt_thread, way);
 
 	t->on_the_way = false;
+	if (t->left || is_other_program(t))
+		WRITE_ONCE(callback_released, true);
 	if (t->left)
 		release(t);
 	else if (is_other_program(t))
@@ -207,6 +214,20 @@ int gmprt_thread_register(struct gmprt_session *s, u32 m)
 	t->m = m;
 	begin(t);
 	return 0;
+}
+
+void gmprt_thread_closes(void)
+{
+	struct gmprt_thread *t = registration();
+
+	if (t && is_other_program(t))
+		leave(t, GMPRT_MF_GONE);
+}
+
+void gmprt_threads_exit(void)
+{
+	if (READ_ONCE(callback_released))
+		synchronize_rcu_tasks();
 }
 
 int gmprt_thread_unregister(struct gmprt_session *s)

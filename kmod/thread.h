@@ -32,6 +32,10 @@ struct gmprt_thread {
 
 int gmprt_thread_register(struct gmprt_session *s, u32 m);
 int gmprt_thread_unregister(struct gmprt_session *s);
+/* The calling thread closes a file of ours, maybe because it calls exec. */
+void gmprt_thread_closes(void);
+/* When there are none any more: nor is code of theirs run. */
+void gmprt_threads_exit(void);
 /* Before it runs in user mode again gmprt_thread_returns() is called. */
 void gmprt_thread_stop(struct gmprt_thread *t);
 
