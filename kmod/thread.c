@@ -220,7 +220,8 @@ void gmprt_thread_closes(void)
 {
 	struct gmprt_thread *t = registration();
 
-	if (t && is_other_program(t))
+	/* By exec, before or after it has got its mm. */
+	if (t && (current->in_execve || is_other_program(t)))
 		leave(t, GMPRT_MF_GONE);
 }
 
