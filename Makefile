@@ -480,6 +480,19 @@ vm-check-debug: $(HARNESS)
 	@KERNEL=$(firstword $(VM_KERNELS))-debug $(RUN) -l vm-harness -t 1800 tests/vm/selftest.sh
 	@$(MAKE) O=$(O)/vm CPPFLAGS='$(CPPFLAGS) -DG_SLOW=4' KERNEL=$(firstword $(VM_KERNELS))-debug VM_TIME=1200 run-vm
 
+# The kernel module: for the kernel that runs, or the headers in KDIR; with KERNEL= for
+# one of tests/vm/kernels, with all that the compiler and sparse have to say.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KMOD_KERNEL := $(if $(filter file default undefined,$(origin KERNEL)),,$(firstword $(KERNEL)))
+
+.PHONY: kmod kmod-lint dkms-install dkms-uninstall
+kmod:
+	@$(if $(KMOD_KERNEL),tools/build/kmod $(O)/kmod/$(KMOD_KERNEL) -k $(KMOD_KERNEL) W=1 C=1, \
+		tools/build/kmod $(O)/kmod/$(notdir $(KDIR:/build=)) $(KDIR)) modules
+
+kmod-lint:
+	@$(RUN) -l kmod-lint -t 1800 tests/kmod/lint.sh
+
 vm-shell: lib examples tools $(VM_ALL)
 	@tools/build/vm-check -s -k '$(firstword $(KERNEL))' $(O) $(VM_ALL)
 
@@ -556,6 +569,26 @@ uninstall:
 		$(foreach t,$(TOOL_NAMES),'$(DESTDIR)$(call tool_dir,$(t))/$(t)' '$(DESTDIR)$(call tool_man,$(t))/$(call man_of,$(t))')
 	$(Q)rmdir '$(DESTDIR)$(INCDIR)/gmprt' 2>/dev/null || :
 	$(Q)[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
+
+# The module's sources for DKMS, which builds it for each kernel that is installed;
+# with DESTDIR the files only.
+DKMS_SRC := $(DESTDIR)/usr/src/gmprt-$(VERSION)
+dkms-install:
+	$(Q)[ -n '$(DESTDIR)' ] || command -v dkms >/dev/null || \
+		{ echo "gmprt: no dkms (Debian: apt install dkms linux-headers-$$(uname -r))" >&2; exit 1; }
+	$(Q)install -d '$(DKMS_SRC)/kmod' '$(DKMS_SRC)/libgmp/abi' '$(DESTDIR)/usr/lib/udev/rules.d'
+	$(Q)install -m 644 Kbuild '$(DKMS_SRC)/'
+	$(Q)install -m 644 kmod/*.[ch] '$(DKMS_SRC)/kmod/'
+	$(Q)install -m 644 libgmp/abi/gmprt_abi.h libgmp/abi/gmprt_kmod.h '$(DKMS_SRC)/libgmp/abi/'
+	$(Q)sed 's/@VERSION@/$(VERSION)/' kmod/dkms.conf >'$(DKMS_SRC)/dkms.conf'
+	$(Q)install -m 644 kmod/60-gmprt.rules '$(DESTDIR)/usr/lib/udev/rules.d/'
+	$(Q)[ -n '$(DESTDIR)' ] || { dkms install --force gmprt/$(VERSION) && { udevadm control --reload || :; } && \
+		echo "  INSTALL gmprt.ko (dkms): modprobe gmprt"; }
+
+dkms-uninstall:
+	$(Q)[ -n '$(DESTDIR)' ] || dkms remove gmprt/$(VERSION) --all || :
+	$(Q)rm -rf '$(DKMS_SRC)'
+	$(Q)rm -f '$(DESTDIR)/usr/lib/udev/rules.d/60-gmprt.rules'
 
 deps:
 	@tools/build/deps test
