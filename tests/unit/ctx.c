@@ -389,9 +389,11 @@ static void *hand_over(void *arg)
 
 	side_of_thread(me);
 	for (uint32_t n = 0; n < HANDOVERS; n++) {
-		for (uint32_t spins = 0; load_acq(&turn) != (uint32_t)i; spins++)
+		for (uint32_t spins = 0; load_acq(&turn) != (uint32_t)i; spins++) {
+			cpu_relax();
 			if (spins > 1000)
 				sched_yield();
+		}
 		rider = i;
 		swap(me, &co, &unread, 0);
 	}
