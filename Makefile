@@ -518,7 +518,7 @@ lint:
 
 fmt:
 	@command -v clang-format >/dev/null || { echo "gmprt: no clang-format: run 'make deps'" >&2; exit 1; }
-	clang-format -i $(or $(F),$(shell find libgmp bpf examples tests tools -name '*.[ch]' ! -path 'tests/model/*'))
+	clang-format -i $(or $(F),$(shell find libgmp bpf kmod examples tests tools -name '*.[ch]' ! -path 'tests/model/*'))
 
 demo:
 	@tools/build/deps build

@@ -12,6 +12,9 @@
 
 #include <linux/tracepoint.h>
 
+/* These macros are none that it understands. */
+/* clang-format off */
+
 /* M m has blocked, and its P is free. work: it has something to run. */
 TRACE_EVENT(gmprt_upcall,
 	    TP_PROTO(u32 session, u32 m, u32 p, bool work),

@@ -41,8 +41,8 @@ module_param(max_sessions_per_user, uint, 0644);
 MODULE_PARM_DESC(max_sessions_per_user, "sessions at a time of a user without CAP_SYS_RESOURCE");
 
 static DEFINE_MUTEX(lock);
-static LIST_HEAD(all); /* lock */
-static u32 nr_all;     /* lock */
+static LIST_HEAD(all);  /* lock */
+static u32 nr_all;      /* lock */
 static u32 last_number; /* lock */
 
 unsigned int gmprt_sessions_most(void)
@@ -250,18 +250,23 @@ static void show_m(struct seq_file *seq, const struct gmprt_session *s, u32 nr)
 		   READ_ONCE(m->nr_freed), READ_ONCE(m->nr_reclaimed), READ_ONCE(m->nr_signals));
 }
 
+static void show_session(struct seq_file *seq, const struct gmprt_session *s)
+{
+	unsigned int nr;
+
+	seq_printf(seq, "session %u pid %d uid %u: %u Ps, %u Ms, %zu bytes, %d threads\n",
+		   s->number, s->pid, from_kuid_munged(&init_user_ns, s->uid), s->nr_ps, s->nr_ms,
+		   s->bytes, atomic_read(&s->nr_threads));
+	for_each_set_bit(nr, s->taken, s->nr_ms)
+		show_m(seq, s, nr);
+}
+
 void gmprt_sessions_show(struct seq_file *seq)
 {
 	struct gmprt_session *s;
-	unsigned int nr;
 
 	mutex_lock(&lock);
-	list_for_each_entry(s, &all, all) {
-		seq_printf(seq, "session %u pid %d uid %u: %u Ps, %u Ms, %zu bytes, %d threads\n",
-			   s->number, s->pid, from_kuid_munged(&init_user_ns, s->uid), s->nr_ps,
-			   s->nr_ms, s->bytes, atomic_read(&s->nr_threads));
-		for_each_set_bit(nr, s->taken, s->nr_ms)
-			show_m(seq, s, nr);
-	}
+	list_for_each_entry(s, &all, all)
+		show_session(seq, s);
 	mutex_unlock(&lock);
 }

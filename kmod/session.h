@@ -33,16 +33,16 @@ struct vm_area_struct;
 #define GMPRT_FEATURES (GMPRT_F_HOLD | GMPRT_F_WAKE)
 
 struct gmprt_session {
-	struct kref ref;	     /* the file's, and one for each thread */
-	struct mm_struct *mm;	     /* a reference; compared, never looked into */
+	struct kref ref;             /* the file's, and one for each thread */
+	struct mm_struct *mm;        /* a reference; compared, never looked into */
 	struct gmprt_abi_head *head; /* the shared memory */
-	struct gmprt_abi_m *ms;	     /* in it */
+	struct gmprt_abi_m *ms;      /* in it */
 	size_t bytes;
 	u32 nr_ps, nr_ms, p_first, p_stride; /* the bounds: never read from the head */
 	u32 number;
 	kuid_t uid;
 	pid_t pid;
-	unsigned long *taken; /* M numbers that threads have; atomic bits */
+	unsigned long *taken;      /* M numbers that threads have; atomic bits */
 	wait_queue_head_t numbers; /* one is free again */
 	atomic_t nr_threads;
 

@@ -186,7 +186,9 @@ static int take_number(struct gmprt_session *s, u32 m)
 	long r = wait_event_killable_timeout(s->numbers, !test_and_set_bit_lock(m, s->taken),
 					     msecs_to_jiffies(PATIENCE_MS));
 
-	return r > 0 ? 0 : r ? -EINTR : -EBUSY;
+	if (r > 0)
+		return 0;
+	return r ? -EINTR : -EBUSY;
 }
 
 int gmprt_thread_register(struct gmprt_session *s, u32 m)

@@ -21,10 +21,10 @@ struct gmprt_thread {
 	struct gmprt_session *session; /* a reference */
 	struct gmprt_abi_m *slot;
 	u32 m;
-	bool freed;	 /* its P was, or it had none as it blocked; it has not run since */
-	bool on_the_way; /* `way` is queued */
-	bool left;	 /* not registered any more: `way` frees this */
-	u64 alone;	 /* its run time as it came back without a P, and not 0; or 0 */
+	bool freed;               /* its P was, or it had none, as it blocked */
+	bool on_the_way;          /* `way` is queued */
+	bool left;                /* not registered any more: `way` frees this */
+	u64 alone;                /* its run time as it came back without a P, and not 0; or 0 */
 	struct callback_head way; /* runs as it returns to user mode */
 	struct irq_work gone;
 	struct work_struct end;

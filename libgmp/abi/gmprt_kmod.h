@@ -40,7 +40,7 @@ struct gmprt_kmod_query {
 	__u32 size;
 	__u32 flags; /* 0 */
 	/* The module's answer: */
-	__u32 version;	/* GMPRT_ABI_VERSION */
+	__u32 version;  /* GMPRT_ABI_VERSION */
 	__u32 features; /* enum gmprt_abi_feature */
 	__u32 max_ps, max_ms, max_stride;
 	__u32 max_sessions; /* of a user */

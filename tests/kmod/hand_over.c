@@ -12,7 +12,8 @@
 
 #include "kmod/kmod.h"
 
-enum { TIMES = 2000, COLD = 100 };
+enum { TIMES = 2000,
+       COLD = 100 };
 
 static struct session s;
 static int pipe_fd[2];
@@ -51,11 +52,10 @@ static void *stands_by(void *arg)
 	on_cpu_0();
 	while (g_load(&at) < TIMES) {
 		uint64_t w = word_of(&s, 0);
+		uint64_t mine = gmprt_abi_word(gmprt_abi_epoch(w) + 1, 2, GMPRT_P_RUNNING);
 
 		if (gmprt_abi_state(w) != GMPRT_P_FREED ||
-		    !__atomic_compare_exchange_n(
-			    &p->word, &w, gmprt_abi_word(gmprt_abi_epoch(w) + 1, 2, GMPRT_P_RUNNING),
-			    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		    !__sync_bool_compare_and_swap(&p->word, w, mine)) {
 			sched_yield();
 			continue;
 		}

@@ -27,9 +27,10 @@
 #include "lib/gtest.h"
 
 #define SESSIONS "/sys/kernel/debug/gmprt/sessions"
-#define SURELY	 4000000 /* ns; who naps for so long is switched out */
+#define SURELY   4000000 /* ns; who naps for so long is switched out */
 
-enum { NR_PS = 3, NR_MS = 8 };
+enum { NR_PS = 3,
+       NR_MS = 8 };
 
 struct session {
 	int fd;
@@ -202,19 +203,19 @@ static inline void ends_well(pid_t pid)
 	G_EQ(0, status);
 }
 
-#define KMOD_TEST_TIMEOUT(claim, seconds)                                 \
-	static void claim##_body(struct __test_metadata *);               \
-	TEST_TIMEOUT_(claim, seconds)                                     \
-	{                                                                 \
-		if (access(GMPRT_KMOD_DEVICE, R_OK | W_OK))               \
+#define KMOD_TEST_TIMEOUT(claim, seconds)                                    \
+	static void claim##_body(struct __test_metadata *);                  \
+	TEST_TIMEOUT_(claim, seconds)                                        \
+	{                                                                    \
+		if (access(GMPRT_KMOD_DEVICE, R_OK | W_OK))                  \
 			SKIP(return, GMPRT_KMOD_DEVICE ": errno %d", errno); \
-		if (access(SESSIONS, R_OK))                               \
-			SKIP(return, SESSIONS ": errno %d", errno);       \
-		g_kmsg_begin();                                           \
-		claim##_body(_metadata);                                  \
-		expect_nothing_left();                                    \
-		g_kmsg_end();                                             \
-	}                                                                 \
+		if (access(SESSIONS, R_OK))                                  \
+			SKIP(return, SESSIONS ": errno %d", errno);          \
+		g_kmsg_begin();                                              \
+		claim##_body(_metadata);                                     \
+		expect_nothing_left();                                       \
+		g_kmsg_end();                                                \
+	}                                                                    \
 	static void claim##_body(struct __test_metadata *_metadata)
 
 FIXTURE(kmod)
@@ -231,6 +232,6 @@ FIXTURE_TEARDOWN(kmod)
 }
 
 #define TEST_TIMEOUT_(claim, seconds) TEST_F_TIMEOUT(kmod, claim, seconds)
-#define KMOD_TEST(claim)	      KMOD_TEST_TIMEOUT(claim, 60)
+#define KMOD_TEST(claim)              KMOD_TEST_TIMEOUT(claim, 60)
 
 #endif

@@ -89,13 +89,13 @@ static inline bool child_runs(void (*body)(void))
 	return true;
 }
 
-#define EVENT_TEST(claim)                                                         \
-	static void body_##claim(void);                                           \
-	P_TEST(claim)                                                             \
-	{                                                                         \
-		if (!child_runs(body_##claim))                                    \
+#define EVENT_TEST(claim)                                                          \
+	static void body_##claim(void);                                            \
+	P_TEST(claim)                                                              \
+	{                                                                          \
+		if (!child_runs(body_##claim))                                     \
 			SKIP(return, "no such backend here, see the lines above"); \
-	}                                                                         \
+	}                                                                          \
 	static void body_##claim(void)
 
 #endif

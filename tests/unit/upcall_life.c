@@ -16,14 +16,14 @@
 
 /* The module's sessions have no keys, are their makers', and outlive what unmaps them
  * as long as threads are registered: tests/kmod/life.c. */
-#define BPF_ONLY_TEST(fixture, claim)                                             \
-	static void claim##_only(struct __test_metadata *);                       \
-	BPF_TEST(fixture, claim)                                                  \
-	{                                                                         \
-		if (with_module())                                                \
+#define BPF_ONLY_TEST(fixture, claim)                                              \
+	static void claim##_only(struct __test_metadata *);                        \
+	BPF_TEST(fixture, claim)                                                   \
+	{                                                                          \
+		if (with_module())                                                 \
 			SKIP(return, "the module has its own: tests/kmod/life.c"); \
-		claim##_only(_metadata);                                          \
-	}                                                                         \
+		claim##_only(_metadata);                                           \
+	}                                                                          \
 	static void claim##_only(struct __test_metadata *_metadata)
 
 /* In a child of fork(), where _exit() would look for leaks. */
