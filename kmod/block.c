@@ -10,7 +10,8 @@
  *
  * Alone. An M that finds its P gone may run on for a while, which is its own time on
  * a CPU, not the clock's: forty such Ms that share two CPUs are not all stopped for
- * having waited. It begins anew with each block. To stop one it is sent a SIGURG on
+ * having waited. It begins anew with each block; that none of them goes unnoticed:
+ * tests/model/alone.pml. To stop one it is sent a SIGURG on
  * its way to user mode: its handler runs before the goroutine's next instruction.
  * Not earlier: a signal would interrupt the system call that it may still be in.
  * After a page fault it is the same way.
@@ -91,12 +92,12 @@ static bool tell_freed(const struct gmprt_abi_p *p, struct gmprt_abi_head *h)
 }
 
 /* Line 12 of the table. */
-static bool free_p(struct gmprt_thread *t, struct gmprt_abi_p *p, u64 word, bool work)
+static void free_p(struct gmprt_thread *t, struct gmprt_abi_p *p, u64 word, bool work)
 {
 	struct gmprt_abi_head *h = t->session->head;
 
 	if (!turn(p, word, GMPRT_P_FREED))
-		return false;
+		return;
 	count(&t->slot->nr_freed);
 	count64(&p->nr_freed);
 	WRITE_ONCE(p->freed_cpu, raw_smp_processor_id());
@@ -105,34 +106,34 @@ static bool free_p(struct gmprt_thread *t, struct gmprt_abi_p *p, u64 word, bool
 	trace_gmprt_upcall(t->session->number, t->m, READ_ONCE(t->slot->p), work);
 	if (work && READ_ONCE(p->wake))
 		gmprt_session_wake(t->session);
-	return true;
 }
 
-/* In state USER. ends: the thread does not come back. True: it has no P now. */
-static bool blocks(struct gmprt_thread *t, bool ends)
+/* In state USER. ends: the thread does not come back. */
+static void blocks(struct gmprt_thread *t, bool ends)
 {
 	struct gmprt_abi_p *p = p_of(t);
 	bool work;
 	u64 word;
 
 	if (!p)
-		return false;
+		return;
 	word = READ_ONCE(p->word);
 	if (gmprt_abi_owner(word) != t->m || gmprt_abi_state(word) != GMPRT_P_RUNNING)
-		return false;
+		return;
 	count(&t->slot->nr_blocks);
 	work = has_queued(p) || READ_ONCE(t->session->head->work);
 	if (work || ends || is_wanted(p, t->session->head))
-		return free_p(t, p, word, work);
-	count64(&p->nr_kept);
-	return false;
+		free_p(t, p, word, work);
+	else
+		count64(&p->nr_kept);
 }
 
 void gmprt_blocked(struct gmprt_thread *t)
 {
 	if (!in_user(t))
 		return;
-	t->freed = blocks(t, false) || t->alone;
+	blocks(t, false);
+	t->slept = true; /* freed or not: sysmon may take the P now, or has (line 10) */
 	if (t->alone)
 		WRITE_ONCE(t->slot->alone_ns, 0);
 	t->alone = 0;
@@ -152,12 +153,6 @@ void gmprt_ends(struct gmprt_thread *t)
 
 /* ---- alone ---------------------------------------------------------- */
 
-static void stop(struct gmprt_thread *t)
-{
-	t->alone = 0;
-	gmprt_thread_stop(t);
-}
-
 static bool is_alone(const struct gmprt_thread *t)
 {
 	const struct gmprt_abi_p *p = p_of(t);
@@ -167,12 +162,10 @@ static bool is_alone(const struct gmprt_thread *t)
 
 static void begins_alone(struct gmprt_thread *t)
 {
-	if (READ_ONCE(t->session->head->idle)) {
-		stop(t);
-		return;
-	}
 	t->alone = current->se.sum_exec_runtime | 1;
 	WRITE_ONCE(t->slot->alone_ns, ktime_get_mono_fast_ns());
+	if (READ_ONCE(t->session->head->idle))
+		gmprt_thread_stop(t);
 }
 
 /*
@@ -186,24 +179,27 @@ void gmprt_pauses_alone(struct gmprt_thread *t)
 
 void gmprt_resumes_alone(struct gmprt_thread *t)
 {
-	if (!is_alone(t))
+	if (!is_alone(t)) {
 		t->alone = 0;
-	else if (current->se.sum_exec_runtime - t->alone >= ALONE_NS)
-		stop(t);
-	else
-		WRITE_ONCE(t->slot->alone_ns, ktime_get_mono_fast_ns());
+		return;
+	}
+	WRITE_ONCE(t->slot->alone_ns, ktime_get_mono_fast_ns());
+	if (current->se.sum_exec_runtime - t->alone < ALONE_NS)
+		return;
+	t->alone = current->se.sum_exec_runtime | 1; /* and is asked again */
+	gmprt_thread_stop(t);
 }
 
 /*
- * Line 14. In state RUNTIME it has seen FREED itself, or will: it must not change
- * under its hands.
+ * Line 14, after any block. In state RUNTIME it has seen FREED itself, or will: it must
+ * not change under its hands. It names no P while it needs none.
  */
 void gmprt_runs_again(struct gmprt_thread *t)
 {
 	struct gmprt_abi_p *p = p_of(t);
 	u64 word;
 
-	t->freed = false;
+	t->slept = false;
 	if (!p || !in_user(t))
 		return;
 	word = READ_ONCE(p->word);

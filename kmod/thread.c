@@ -138,7 +138,7 @@ static void sched_in(struct preempt_notifier *notifier, int cpu)
 
 	if (is_other_program(t))
 		gmprt_thread_stop(t);
-	else if (t->freed)
+	else if (t->slept)
 		gmprt_runs_again(t);
 	else if (t->alone)
 		gmprt_resumes_alone(t);

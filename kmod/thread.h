@@ -21,7 +21,7 @@ struct gmprt_thread {
 	struct gmprt_session *session; /* a reference */
 	struct gmprt_abi_m *slot;
 	u32 m;
-	bool freed;               /* its P was, or it had none, as it blocked */
+	bool slept;               /* it blocked in goroutine code, and has not run since */
 	bool on_the_way;          /* `way` is queued */
 	bool left;                /* not registered any more: `way` frees this */
 	u64 alone;                /* its run time as it came back without a P, and not 0; or 0 */

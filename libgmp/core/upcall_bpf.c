@@ -34,8 +34,9 @@ static int map_wake(struct rt_upcall *u)
 	u->wake_read = rt_bpf_map(u->wake_fd, 0, page, true, &r);
 	if (u->wake_read)
 		u->wake_written = rt_bpf_map(u->wake_fd, page, page, false, &r);
-	if (!u->wake_written)
-		snprintf(u->why, sizeof(u->why), "can't map the ring buffer: %s", strerror(-r));
+	if (u->wake_written)
+		return 0;
+	snprintf(u->why, sizeof(u->why), "can't map the ring buffer: %s", strerror(-r));
 	return r;
 }
 

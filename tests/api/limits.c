@@ -340,6 +340,7 @@ static void as_nobody_else(void)
 	uid_t uid = 1000000000 + (uid_t)getpid();
 
 	lift = lift_nproc;
+	setenv("GMPRT_UPCALL", "auto", 1); /* another may need rights, and says so */
 	G_OK(setrlimit(RLIMIT_NPROC, &(struct rlimit){ FEW, 4000 }));
 	G_OK(setresgid(uid, uid, uid));
 	G_OK(setresuid(uid, uid, uid));
