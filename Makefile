@@ -444,25 +444,26 @@ run-stress: stress-tests
 	GMPRT_POINTS=$$seed SEED=$$seed TIME=$$time $(RUN) -l "stress SEED=$$seed" -t $$((time * 20 + 300)) $(sort $(STRESS))
 
 # In the guest of a virtual machine, on other kernels than this machine's: see
-# tests/vm. VM_NAMES are for `make test`: what asks most of the kernel, and doesn't
-# take long where each instruction is emulated. Left out of all: what measures time
+# tests/vm. VM_NAMES and VM_FEW are for `make test`: what asks most of the kernel, and
+# doesn't take long where each instruction is emulated; bpf can be had without. Left out of all: what measures time
 # that is not an emulator's to give.
 VM_KERNELS := $(shell awk '/^[0-9]/ { print $$1 }' tests/vm/kernels)
 KERNEL ?= $(firstword $(VM_KERNELS))
 VM_TIME ?= 300
 VM_UPCALL ?= sysmon bpf $(if $(wildcard Kbuild),kmod)
-VM_NAMES := ctx netpoll tls timers upcall_bpf upcall_life upcall_race block go io_wait mutex upcall
+VM_NAMES := ctx netpoll tls timers block go io_wait mutex
+VM_FEW := sysmon $(if $(wildcard Kbuild),kmod)
 VM_NOT := go_spin million
 VM_ALL = $(KMOD) $(UNIT) $(filter-out $(VM_NOT:%=$(O)/tests/api/%),$(API))
 VM_SOME = $(filter $(KMOD) $(foreach n,$(VM_NAMES),$(O)/tests/unit/$(n) $(O)/tests/api/$(n)),$(VM_ALL))
 VM_MAKE = $(MAKE) O=$(O)/vm CPPFLAGS='$(CPPFLAGS) -DG_SLOW=4'
-VM_CHECK = tools/build/vm-check -t $(VM_TIME) -u '$(VM_UPCALL)' -k
+VM_CHECK = tools/build/vm-check -t $(VM_TIME) -k
 
 vm-check: $(HARNESS)
 	@$(VM_MAKE) KERNEL='$(KERNEL)' run-vm
 
 run-vm: lib examples tools $(VM_ALL) vm-modules
-	@$(VM_CHECK) '$(KERNEL)' $(O) $(VM_ALL)
+	@$(VM_CHECK) '$(KERNEL)' -u '$(VM_UPCALL)' $(O) $(VM_ALL)
 
 # A module that can't be built is vm-check's to tell of: there may be no root at all.
 vm-modules:
@@ -481,7 +482,7 @@ vm-ready:
 	@tools/build/vm-root $(firstword $(KERNEL)) >/dev/null || :
 
 run-vm-some: lib examples tools $(VM_SOME) vm-modules
-	@$(VM_CHECK) '$(KERNEL)' $(O) $(VM_SOME)
+	@$(VM_CHECK) '$(KERNEL)' -u '$(VM_FEW)' $(O) $(VM_SOME)
 
 # The debug kernel needs a multiple of the time; its selftest is that it finds what
 # only it can find.
