@@ -40,6 +40,10 @@ static unsigned int max_sessions_per_user = 256;
 module_param(max_sessions_per_user, uint, 0644);
 MODULE_PARM_DESC(max_sessions_per_user, "sessions at a time of a user without CAP_SYS_RESOURCE");
 
+static unsigned int max_mb_per_user = 256;
+module_param(max_mb_per_user, uint, 0644);
+MODULE_PARM_DESC(max_mb_per_user, "megabytes of memory for these");
+
 static DEFINE_MUTEX(lock);
 static LIST_HEAD(all);  /* lock */
 static u32 nr_all;      /* lock */
@@ -159,18 +163,37 @@ void gmprt_session_put(struct gmprt_session *s)
 	kref_put(&s->ref, release);
 }
 
-static int may_begin_locked(kuid_t uid)
+/* 0 or -errno. */
+static int may_begin_locked(const struct gmprt_session *s)
 {
-	struct gmprt_session *s;
+	unsigned long bytes = s->bytes;
+	struct gmprt_session *other;
 	unsigned int n = 0;
 
 	if (nr_all >= READ_ONCE(max_sessions))
 		return -ENFILE;
 	if (capable(CAP_SYS_RESOURCE))
 		return 0;
-	list_for_each_entry(s, &all, all)
-		n += uid_eq(s->uid, uid);
-	return n < gmprt_sessions_most() ? 0 : -EMFILE;
+	list_for_each_entry(other, &all, all)
+		if (uid_eq(other->uid, s->uid)) {
+			bytes += other->bytes;
+			n++;
+		}
+	if (n >= gmprt_sessions_most())
+		return -EMFILE;
+	return bytes >> 20 < READ_ONCE(max_mb_per_user) ? 0 : -EDQUOT;
+}
+
+/* Before memory is taken; others may begin meanwhile, so begin() asks again. */
+static int may_begin(struct gmprt_session *s)
+{
+	int r;
+
+	s->uid = current_uid();
+	mutex_lock(&lock);
+	r = may_begin_locked(s);
+	mutex_unlock(&lock);
+	return r;
 }
 
 /* 0 or -errno. */
@@ -178,9 +201,8 @@ static int begin(struct gmprt_session *s)
 {
 	int r;
 
-	s->uid = current_uid();
 	mutex_lock(&lock);
-	r = may_begin_locked(s->uid);
+	r = may_begin_locked(s);
 	if (!r) {
 		s->number = ++last_number;
 		s->head->session = s->number;
@@ -201,7 +223,9 @@ struct gmprt_session *gmprt_session_new(const struct gmprt_kmod_create *c)
 
 	if (!s)
 		return ERR_PTR(-ENOMEM);
-	r = shape(s, c, &head) ? fill(s, &head) : -EINVAL;
+	r = shape(s, c, &head) ? may_begin(s) : -EINVAL;
+	if (!r)
+		r = fill(s, &head);
 	if (!r)
 		r = begin(s);
 	if (!r)

@@ -47,7 +47,8 @@ struct gmprt_kmod_query {
 };
 
 /* -EINVAL (version, flags, shape), -EBUSY (this file has a session), -EMFILE (the
- * user has max_sessions), -ENFILE (so has the machine), -ENOMEM. */
+ * user has max_sessions), -EDQUOT (or too much memory), -ENFILE (so have all users),
+ * -ENOMEM. */
 struct gmprt_kmod_create {
 	__u32 size;
 	__u32 flags;   /* 0 */

@@ -32,6 +32,7 @@ static int no_session(struct rt_upcall *u, int error)
 {
 	const char *hint = error == -EMFILE ?
 				   "too many sessions (its parameter max_sessions_per_user)" :
+			   error == -EDQUOT ? "too much memory (its parameter max_mb_per_user)" :
 			   error == -ENFILE ? "too many sessions (its parameter max_sessions)" :
 			   error == -EINVAL || error == -E2BIG || error == -ENOTTY ?
 					      "it is of another version than this library" :

@@ -279,6 +279,51 @@ KMOD_TEST(a_user_has_so_many_sessions)
 	close(from);
 }
 
+static void takes_too_much(int to)
+{
+	int small = dev_open(), large = dev_open();
+
+	G_OK(setresgid(65534, 65534, 65534));
+	G_OK(setresuid(65534, 65534, 65534));
+	G_EQ(-EDQUOT, dev_create(large, 1, GMPRT_ABI_MAX_MS, NULL)); /* 640 KB and a bit */
+	G_EQ(-EDQUOT, dev_create(large, GMPRT_ABI_MAX_PS, GMPRT_ABI_MAX_MS, NULL));
+	G_EQ(-EDQUOT, dev_create(small, 1, 2, NULL));
+	tells(to);
+}
+
+static void takes_what_there_is(int to)
+{
+	int fd[4];
+
+	for (int i = 0; i < 4; i++)
+		fd[i] = dev_open();
+	G_OK(setresgid(65534, 65534, 65534));
+	G_OK(setresuid(65534, 65534, 65534));
+	G_OK(dev_create(fd[0], 1, GMPRT_ABI_MAX_MS, NULL));
+	G_OK(dev_create(fd[1], 1, GMPRT_ABI_MAX_MS, NULL));
+	G_OK(dev_create(fd[2], 1, GMPRT_ABI_MAX_MS, NULL));
+	G_EQ(-EDQUOT, dev_create(fd[3], 1, GMPRT_ABI_MAX_MS, NULL));
+	tells(to);
+}
+
+KMOD_TEST(a_user_has_so_much_memory)
+{
+	int from;
+	pid_t pid;
+
+	set_parameter("max_mb_per_user", "0");
+	pid = child_that(takes_too_much, &from);
+	hears(from);
+	ends_well(pid);
+	close(from);
+	set_parameter("max_mb_per_user", "2");
+	pid = child_that(takes_what_there_is, &from);
+	hears(from);
+	ends_well(pid);
+	set_parameter("max_mb_per_user", "256");
+	close(from);
+}
+
 KMOD_TEST(all_users_together_have_so_many)
 {
 	struct session s;
