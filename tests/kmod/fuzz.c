@@ -189,7 +189,7 @@ static void fuzzes(int to)
 		areas[i] = mmap(NULL, area, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	}
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < THREADS; i++)
 			G_OK(pthread_create(&t[i], NULL, does_anything, (void *)g_rand(&seed)));
 		if (g_rand(&seed) % 8 == 0 && !fork()) {
