@@ -374,7 +374,8 @@ export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= halt_on_error=1:second_deadlock_stack=1
 
 .PHONY: check check-slow check-bpf run-bpf check-asan check-tsan check-aarch64 check-variant run-check run-programs run-stress \
-	stress vm-check vm-check-debug vm-ready vm-modules vm-selftest vm-some run-vm check-vm run-vm-some vm-shell bench bench-upcall lint fmt test demo harness
+	stress vm-check vm-check-debug vm-ready vm-modules vm-selftest vm-some run-vm check-vm run-vm-some vm-shell \
+	bench bench-upcall lint fmt test demo harness
 
 # Without the harness (no network, no apt) the scripts still run, and the
 # programs that could not be built are counted as one skip.
@@ -444,9 +445,9 @@ run-stress: stress-tests
 	GMPRT_POINTS=$$seed SEED=$$seed TIME=$$time $(RUN) -l "stress SEED=$$seed" -t $$((time * 20 + 300)) $(sort $(STRESS))
 
 # In the guest of a virtual machine, on other kernels than this machine's: see
-# tests/vm. VM_NAMES and VM_FEW are for `make test`: what asks most of the kernel, and
-# doesn't take long where each instruction is emulated; bpf can be had without. Left out of all: what measures time
-# that is not an emulator's to give.
+# tests/vm. VM_NAMES and VM_FEW are for `make check-vm`: what asks most of the kernel, and
+# doesn't take long where each instruction is emulated; bpf can be had without. Left out
+# of all: what measures time that is not an emulator's to give.
 VM_KERNELS := $(shell awk '/^[0-9]/ { print $$1 }' tests/vm/kernels)
 KERNEL ?= $(firstword $(VM_KERNELS))
 VM_TIME ?= 300
@@ -603,7 +604,7 @@ dkms-uninstall:
 	$(Q)rm -f '$(DESTDIR)/usr/lib/udev/rules.d/60-gmprt.rules'
 
 deps:
-	@tools/build/deps test
+	@tools/build/deps all
 
 # Only what a build of ours wrote is removed, whatever O= says. One that found no
 # compiler has left an empty folder.

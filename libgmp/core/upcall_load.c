@@ -176,10 +176,12 @@ static int ask_kernel(struct rt_upcall *u, uint32_t *hold)
 
 	if (!btf)
 		return fail(u, -ENOSYS, "the kernel shows no BTF in /sys/kernel/btf/vmlinux");
-	if (has(btf, "bpf_task_work_schedule_resume_impl"))
-		*hold = GMPRT_HOLD_IMPL;
-	else if (has(btf, "bpf_task_work_schedule_resume"))
+	/* A kernel that has both (7.2) has another _impl than the one that compat.h
+	 * declares. */
+	if (has(btf, "bpf_task_work_schedule_resume"))
 		*hold = GMPRT_HOLD_PLAIN;
+	else if (has(btf, "bpf_task_work_schedule_resume_impl"))
+		*hold = GMPRT_HOLD_IMPL;
 	btf__free(btf);
 	return 0;
 }

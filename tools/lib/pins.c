@@ -107,6 +107,11 @@ bool pins_are(const struct pins *p, const char *dir)
 	return same;
 }
 
+static bool has(const struct btf *btf, const char *kfunc)
+{
+	return btf__find_by_name_kind(btf, kfunc, BTF_KIND_FUNC) > 0;
+}
+
 int kernel_hold(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -114,10 +119,11 @@ int kernel_hold(void)
 
 	if (!btf)
 		return -ENOENT;
-	if (btf__find_by_name_kind(btf, "bpf_task_work_schedule_resume_impl", BTF_KIND_FUNC) > 0)
-		kind = GMPRT_HOLD_IMPL;
-	else if (btf__find_by_name_kind(btf, "bpf_task_work_schedule_resume", BTF_KIND_FUNC) > 0)
+	/* As libgmp/core/upcall_load.c has it. */
+	if (has(btf, "bpf_task_work_schedule_resume"))
 		kind = GMPRT_HOLD_PLAIN;
+	else if (has(btf, "bpf_task_work_schedule_resume_impl"))
+		kind = GMPRT_HOLD_IMPL;
 	btf__free(btf);
 	return kind;
 }
