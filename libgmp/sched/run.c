@@ -86,7 +86,7 @@ static bool may_have_bpf(struct rt_sched *s, const struct rt_params *par)
 	return false;
 }
 
-/* What is said of each backend in the kernel. */
+/* What is said of each backend in the kernel; of kmod only if that was asked for. */
 struct whys {
 	char kmod[sizeof(((struct rt_upcall *)0)->why)];
 	char bpf[sizeof(((struct rt_upcall *)0)->why)];
@@ -95,6 +95,7 @@ struct whys {
 /* One line, if it was asked for; or what was asked for is not had. */
 static void tell(const struct rt_sched *s, const struct rt_params *par, const struct whys *why)
 {
+	const char *kmod = why->kmod[0] ? "; kmod: " : "";
 	enum rt_backend got = s->port.backend;
 
 	if (!par->upcall_tells && (par->upcall_auto || got == par->backend))
@@ -102,18 +103,18 @@ static void tell(const struct rt_sched *s, const struct rt_params *par, const st
 	if (got == RT_BACKEND_KMOD)
 		rt_log("upcalls by kmod (session %u)", s->port.up.session);
 	else if (got == RT_BACKEND_SYSMON)
-		rt_log("upcalls by sysmon; bpf: %s; kmod: %s", why->bpf, why->kmod);
+		rt_log("upcalls by sysmon; bpf: %s%s%s", why->bpf, kmod, why->kmod);
 	else if (s->port.up.from_daemon)
-		rt_log("upcalls by bpf (gmpd's session %u); kmod: %s", s->port.up.session,
+		rt_log("upcalls by bpf (gmpd's session %u)%s%s", s->port.up.session, kmod,
 		       why->kmod);
 	else
-		rt_log("upcalls by bpf (own programs, %s); kmod: %s", why->bpf, why->kmod);
+		rt_log("upcalls by bpf (own programs, %s)%s%s", why->bpf, kmod, why->kmod);
 }
 
 /* The one that was asked for, or the next one down: kmod, bpf, sysmon. */
 static bool port_open(struct rt_sched *s, const struct rt_params *par)
 {
-	struct whys why = { "not asked for", "not asked for" };
+	struct whys why = { "", "not asked for" };
 	bool opened = false;
 
 	if (par->backend == RT_BACKEND_KMOD) {
