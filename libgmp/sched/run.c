@@ -189,12 +189,15 @@ static int spawn_main(struct rt_sched *s, void (*fn)(void *), void *arg)
 	return 0;
 }
 
+/* No M could be had. If nobody else has brought one the run is over, before main has
+ * begun: sysmon, and who brings work now, must find it so. */
 static bool others_at_work(struct rt_sched *s)
 {
 	bool are;
 
 	rt_lock(s);
 	are = s->nr_ms || s->stopping;
+	store_rel(&s->stopping, !are || s->stopping);
 	rt_unlock(s);
 	return are;
 }

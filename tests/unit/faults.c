@@ -535,4 +535,37 @@ TEST_F_TIMEOUT(faults, with_nothing_to_be_had_for_a_while_all_goes_on_afterwards
 		;
 }
 
+static void begins(void *arg)
+{
+	(void)arg;
+	g_store(&done, 1);
+}
+
+/* The caller may try again, and would have it twice. */
+static void fails_or_runs(void)
+{
+	struct gmprt_options opt = { .size = sizeof(opt), .maxprocs = 2 };
+
+	g_watch("the n-th call of a run fails", 10 * G_SLOW);
+	for (unsigned long n = 1; n < 16; n++)
+		for (int i = 0; i < 20; i++) {
+			g_store(&done, 0);
+			rt_fault_arm(n);
+			if (gmprt_run(&opt, begins, NULL))
+				G_EQ(0, g_load(&done));
+			else
+				G_EQ(1, g_load(&done));
+			rt_fault_arm(0);
+		}
+	g_watch_end();
+}
+
+TEST_F_TIMEOUT(faults, main_has_not_begun_in_a_run_that_fails, SECONDS)
+{
+	static struct g_end end;
+
+	g_child(&end, fails_or_runs);
+	G_EXITS(&end, 0);
+}
+
 TEST_HARNESS_MAIN
