@@ -209,7 +209,7 @@ static int begin(struct gmprt_session *s)
 		INIT_WORK(&s->end, end);
 		list_add_tail(&s->all, &all);
 		nr_all++;
-		__module_get(THIS_MODULE); /* the file has one too, for now */
+		__module_get(THIS_MODULE); /* can't fail: the open file has a reference */
 	}
 	mutex_unlock(&lock);
 	return r;

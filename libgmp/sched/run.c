@@ -189,9 +189,9 @@ static int spawn_main(struct rt_sched *s, void (*fn)(void *), void *arg)
 	return 0;
 }
 
-/* No M could be had. If nobody else has brought one the run is over, before main has
- * begun: sysmon, and who brings work now, must find it so. */
-static bool others_at_work(struct rt_sched *s)
+/* No M could be had. False: nobody else has brought one, so the run is over, before main
+ * has begun. It is marked so at once: sysmon, and who brings work now, must find it so. */
+static bool others_go_on(struct rt_sched *s)
 {
 	bool are;
 
@@ -223,7 +223,7 @@ static int start_threads(struct rt_sched *s)
 	/* A thread of the program's own may have brought work already, and so
 	 * have put the P to work, or even the run to its end. */
 	r = p ? rt_m_new(s, p, false) : 0;
-	if (r && others_at_work(s)) {
+	if (r && others_go_on(s)) {
 		rt_m_refused(s, p, false, r);
 		r = 0;
 	}
